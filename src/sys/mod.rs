@@ -1,0 +1,11 @@
+//! The operating system: futexes, the sealed mapping, fork, pidfds, signals, `/proc`.
+//!
+//! With the table's raw layer this is the only place with `unsafe`.
+
+pub mod fork;
+pub mod futex;
+pub mod mapping;
+pub mod pidfd;
+pub mod proc;
+pub mod signals;
+pub mod sync;

@@ -1,0 +1,449 @@
+//! Jobs: records, inputs, the watch that moves on, claims and their end.
+//!
+//! ```text
+//! byte  0  word          state, attempt, owner
+//!       8  watch|fault   the input that is looked at first, and why it failed
+//!      16  name          reference into the texts
+//!      24  payload       reference into the texts
+//!      32  nodes         first node, and number of inputs above it
+//!      40  task
+//! ```
+//! A node is two words: its slot above the next node of that slot (plus one), and its job.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::sys::sync::{AtomicU64, Ordering, fence};
+use crate::values::clock::Deadline;
+use crate::values::{EventKind, Fault, FaultCode, JobState, Limits, ObjectState, Owner, Word};
+
+use super::create::Table;
+use super::error::{Result, TableError};
+use super::layout::{Counter, LINE, NODE, Region, header};
+use super::mem::TextRef;
+use super::objects::{HEAD_FAULT, SlotId};
+use super::{Phase, ready, set};
+
+const WATCH_FAULT: u64 = 8;
+const NAME: u64 = 16;
+const PAYLOAD: u64 = 24;
+const NODES: u64 = 32;
+const TASK: u64 = 40;
+
+/// The number of a job, which is also its place in the order: lower ones are run first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u32);
+
+/// A job to register.
+#[derive(Clone, Copy, Debug)]
+pub struct JobSpec<'a> {
+    /// Unique in the run, for example `ndvi/<product>`.
+    pub name: &'a str,
+    /// Number of its task in the job file.
+    pub task: u32,
+    /// The objects that must be ready before it can run.
+    pub inputs: &'a [SlotId],
+    /// What its worker needs to know.
+    pub payload: &'a [u8],
+}
+
+/// The right to run a job, held by the worker that got it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobClaim {
+    /// Which job.
+    pub job: JobId,
+    /// The attempt that this claim is, from 1.
+    pub attempt: u32,
+}
+
+impl Table {
+    pub(crate) fn job_word(&self, job: JobId, field: u64) -> Result<&AtomicU64> {
+        if u64::from(job.0) >= self.mem.count(Counter::Jobs)? {
+            return Err(TableError::corrupt("job", job.0.into()));
+        }
+        let base = self.mem.layout.region(Region::Jobs).offset;
+        self.mem.word(base + u64::from(job.0) * LINE + field)
+    }
+
+    pub(crate) fn load_job(&self, job: JobId) -> Result<Word> {
+        Ok(Word(self.job_word(job, 0)?.load(Ordering::SeqCst)))
+    }
+
+    /// The state of a job; `None` for a record that a dead process left unfinished.
+    pub fn job_state(&self, job: JobId) -> Result<Option<JobState>> {
+        let word = self.load_job(job)?;
+        match word.job() {
+            None if word.state_bits() != 0 => Err(TableError::corrupt("state", word.0)),
+            state => Ok(state),
+        }
+    }
+
+    /// How many jobs are registered, with records that dead processes left unfinished.
+    pub fn jobs_len(&self) -> Result<u32> {
+        Ok(u32::try_from(self.mem.count(Counter::Jobs)?).unwrap_or(u32::MAX))
+    }
+
+    fn job_text(&self, job: JobId, field: u64, max: usize) -> Result<Vec<u8>> {
+        self.mem.text(TextRef::unpack(self.job_word(job, field)?.load(Ordering::Acquire)), max)
+    }
+
+    /// The name of a job.
+    pub fn job_name(&self, job: JobId) -> Result<String> {
+        let bytes = self.job_text(job, NAME, Limits::KEY_BYTES)?;
+        String::from_utf8(bytes).map_err(|_| TableError::corrupt("name", job.0.into()))
+    }
+
+    /// What the planner gave the worker of a job.
+    pub fn job_payload(&self, job: JobId) -> Result<Vec<u8>> {
+        self.job_text(job, PAYLOAD, Limits::PAYLOAD_BYTES)
+    }
+
+    /// The number of a job's task in the job file.
+    pub fn job_task(&self, job: JobId) -> Result<u32> {
+        Ok(self.job_word(job, TASK)?.load(Ordering::Acquire) as u32)
+    }
+
+    /// Why a job failed.
+    pub fn job_fault(&self, job: JobId) -> Result<Option<Fault>> {
+        let bits = self.job_word(job, WATCH_FAULT)?.load(Ordering::SeqCst) >> 32;
+        Ok(Fault::from_bits(bits as u32))
+    }
+
+    /// The inputs of a job, in the order in which they were given.
+    pub fn job_inputs(&self, job: JobId) -> Result<Vec<SlotId>> {
+        let (first, count) = self.job_nodes(job)?;
+        (first..first + count).map(|node| self.node_slot(node)).collect()
+    }
+
+    fn job_nodes(&self, job: JobId) -> Result<(u32, u32)> {
+        let bits = self.job_word(job, NODES)?.load(Ordering::Acquire);
+        let (first, count) = (bits as u32, (bits >> 32) as u32);
+        if u64::from(first) + u64::from(count) > self.mem.count(Counter::Nodes)? {
+            return Err(TableError::corrupt("inputs", bits));
+        }
+        Ok((first, count))
+    }
+
+    fn node_word(&self, node: u32, field: u64) -> Result<&AtomicU64> {
+        if u64::from(node) >= self.mem.count(Counter::Nodes)? {
+            return Err(TableError::corrupt("node", node.into()));
+        }
+        let base = self.mem.layout.region(Region::Nodes).offset;
+        self.mem.word(base + u64::from(node) * NODE + field)
+    }
+
+    fn node_slot(&self, node: u32) -> Result<SlotId> {
+        Ok(SlotId((self.node_word(node, 0)?.load(Ordering::Acquire) >> 32) as u32))
+    }
+
+    pub(crate) fn node_next_and_job(&self, node: u32) -> Result<(u32, JobId)> {
+        let next = self.node_word(node, 0)?.load(Ordering::Acquire) as u32;
+        Ok((next, JobId(self.node_word(node, 8)?.load(Ordering::Acquire) as u32)))
+    }
+
+    fn name_is(&self, job: u32, name: &str) -> Result<bool> {
+        let text = TextRef::unpack(self.job_word(JobId(job), NAME)?.load(Ordering::Acquire));
+        self.mem.text_is(text, name.as_bytes())
+    }
+
+    /// The job of a name, if it is registered.
+    pub fn find_job(&self, name: &str) -> Result<Option<JobId>> {
+        let hash = xxh3_64_with_seed(name.as_bytes(), self.seed);
+        let place = &self.mem.layout.job_set;
+        Ok(set::find(&self.mem, place, hash, |job| self.name_is(job, name))?.map(JobId))
+    }
+
+    /// Registers a job. A name that is registered already keeps its job, so a planner that is
+    /// started again may register everything again.
+    pub fn register_job(&self, spec: &JobSpec<'_>) -> Result<JobId> {
+        self.mem.writable()?;
+        for (what, len, max) in [
+            ("job name", spec.name.len(), Limits::KEY_BYTES),
+            ("job payload", spec.payload.len(), Limits::PAYLOAD_BYTES),
+            ("list of inputs", spec.inputs.len(), Limits::INPUTS_OF_A_JOB),
+        ] {
+            if len > max {
+                return Err(TableError::TooLong { what, len, max });
+            }
+        }
+        let hash = xxh3_64_with_seed(spec.name.as_bytes(), self.seed);
+        let place = &self.mem.layout.job_set;
+        let job = match set::find(&self.mem, place, hash, |job| self.name_is(job, spec.name))? {
+            Some(job) => job,
+            None => {
+                let made = self.write_job(spec)?;
+                set::insert(&self.mem, place, hash, made.0, |job| self.name_is(job, spec.name))?
+            }
+        };
+        self.open_job(JobId(job))?;
+        Ok(JobId(job))
+    }
+
+    /// Writes a record that nobody can find yet and links its inputs. Its word stays void, so
+    /// whoever comes along a link passes it by.
+    fn write_job(&self, spec: &JobSpec<'_>) -> Result<JobId> {
+        for slot in spec.inputs {
+            self.load_slot(*slot)?;
+        }
+        let number = self.mem.bump(Counter::Jobs, 1, Region::Jobs, LINE)?;
+        let job = JobId(u32::try_from(number).unwrap_or(u32::MAX));
+        ready::back(&self.mem, number + 1)?;
+        let name = self.mem.put_text(spec.name.as_bytes())?;
+        let payload = self.mem.put_text(spec.payload)?;
+        let count = spec.inputs.len() as u64;
+        let first = self.mem.bump(Counter::Nodes, count, Region::Nodes, NODE)?;
+        for (field, value) in [
+            (NAME, name.pack()),
+            (PAYLOAD, payload.pack()),
+            (NODES, first | count << 32),
+            (TASK, spec.task.into()),
+        ] {
+            self.job_word(job, field)?.store(value, Ordering::Release);
+        }
+        for (i, slot) in spec.inputs.iter().enumerate() {
+            self.link(first as u32 + i as u32, *slot, job)?;
+        }
+        Ok(job)
+    }
+
+    /// Puts a node at the head of its slot's list.
+    fn link(&self, node: u32, slot: SlotId, job: JobId) -> Result<()> {
+        self.node_word(node, 8)?.store(job.0.into(), Ordering::Release);
+        let head = self.slot_word(slot, HEAD_FAULT)?;
+        let own = self.node_word(node, 0)?;
+        let mut seen = head.load(Ordering::SeqCst);
+        loop {
+            own.store(u64::from(slot.0) << 32 | seen & 0xffff_ffff, Ordering::Release);
+            let next = seen & !0xffff_ffff | (u64::from(node) + 1);
+            match head.compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return Ok(()),
+                Err(other) => seen = other,
+            }
+        }
+    }
+
+    /// Opens a job for the world: from void to waiting, and on from there.
+    fn open_job(&self, job: JobId) -> Result<()> {
+        let waiting = Word::new(JobState::Waiting as u8, 0, Owner::NONE);
+        let word = self.job_word(job, 0)?;
+        if word.compare_exchange(0, waiting.0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            let (_, count) = self.job_nodes(job)?;
+            self.emit(EventKind::JobWaiting, job.0, count.into())?;
+        }
+        fence(Ordering::SeqCst);
+        self.advance(job)
+    }
+
+    /// Lets a waiting job look on from the input that it watches: to the next one that is not
+    /// ready, or to the end, where the job becomes ready. A failed input fails the job.
+    pub(crate) fn advance(&self, job: JobId) -> Result<()> {
+        let seen = self.load_job(job)?;
+        if seen.job() != Some(JobState::Waiting) {
+            return Ok(());
+        }
+        let (first, count) = self.job_nodes(job)?;
+        let watch = self.job_word(job, WATCH_FAULT)?;
+        let mut at = watch.load(Ordering::SeqCst) as u32;
+        while at < count {
+            let slot = self.node_slot(first + at)?;
+            match self.object_state(slot)? {
+                Some(ObjectState::Ready) => at += 1,
+                Some(ObjectState::Failed) => {
+                    return self.fail_waiting(job, seen, Fault::new(FaultCode::Input, slot.0));
+                }
+                Some(ObjectState::Evicted) => {
+                    self.want(slot)?;
+                    break;
+                }
+                _ => break,
+            }
+        }
+        self.raise_watch(watch, at);
+        if at < count {
+            return Ok(());
+        }
+        let next = Word::new(JobState::Ready as u8, seen.attempt(), Owner::NONE);
+        let word = self.job_word(job, 0)?;
+        if word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            self.emit(EventKind::JobReady, job.0, 0)?;
+            self.mark_ready(job)?;
+        }
+        Ok(())
+    }
+
+    /// The watch only moves on here; a claim that finds an input gone sets it back.
+    fn raise_watch(&self, watch: &AtomicU64, at: u32) {
+        let _ = watch.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |seen| {
+            ((seen as u32) < at).then_some(seen & !0xffff_ffff | u64::from(at))
+        });
+    }
+
+    pub(crate) fn mark_ready(&self, job: JobId) -> Result<()> {
+        ready::set(&self.mem, job.0)?;
+        Table::JOBS_BELL.ring(&self.mem, 1)
+    }
+
+    fn fail_waiting(&self, job: JobId, seen: Word, fault: Fault) -> Result<()> {
+        self.store_fault(self.job_word(job, WATCH_FAULT)?, fault);
+        let next = Word::new(JobState::Failed as u8, seen.attempt(), Owner::NONE);
+        let word = self.job_word(job, 0)?;
+        if word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            self.emit(EventKind::JobFailed, job.0, fault.to_bits().into())?;
+            self.wake_if_finished()?;
+        }
+        Ok(())
+    }
+
+    /// Fails a job that was registered and cannot be run, for example for want of a band.
+    pub fn refuse_job(&self, job: JobId, fault: Fault) -> Result<()> {
+        self.mem.writable()?;
+        let seen = self.load_job(job)?;
+        match seen.job() {
+            Some(JobState::Waiting | JobState::Ready) => self.fail_waiting(job, seen, fault),
+            _ => Ok(()),
+        }
+    }
+
+    /// Claims the first ready job for this process.
+    pub fn claim_job(&self) -> Result<Option<JobClaim>> {
+        let me = self.joined()?;
+        loop {
+            let jobs = self.mem.count(Counter::Jobs)?;
+            let Some(job) = ready::first(&self.mem, jobs)?.map(JobId) else {
+                return Ok(None);
+            };
+            let word = self.job_word(job, 0)?;
+            let seen = Word(word.load(Ordering::SeqCst));
+            if seen.job() != Some(JobState::Ready) {
+                self.unmark(job)?;
+                continue;
+            }
+            let attempt = seen.attempt() + 1;
+            let next = Word::new(JobState::Running as u8, attempt, me);
+            if word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+                continue;
+            }
+            self.unmark(job)?;
+            let claim = JobClaim { job, attempt };
+            if self.inputs_still_ready(claim, me)? {
+                self.emit(EventKind::JobRunning, job.0, attempt.into())?;
+                return Ok(Some(claim));
+            }
+        }
+    }
+
+    /// Takes the ready bit away, unless the job has become ready again meanwhile.
+    fn unmark(&self, job: JobId) -> Result<()> {
+        ready::clear(&self.mem, job.0)?;
+        fence(Ordering::SeqCst);
+        if self.load_job(job)?.job() == Some(JobState::Ready) {
+            self.mark_ready(job)?;
+        }
+        Ok(())
+    }
+
+    /// An input may have been evicted since the job became ready: then it waits again.
+    fn inputs_still_ready(&self, claim: JobClaim, me: Owner) -> Result<bool> {
+        for slot in self.job_inputs(claim.job)? {
+            if self.object_state(slot)? == Some(ObjectState::Ready) {
+                continue;
+            }
+            self.job_word(claim.job, WATCH_FAULT)?.fetch_and(!0xffff_ffff, Ordering::SeqCst);
+            self.move_job(claim.job, me, claim.attempt, JobState::Waiting)?;
+            fence(Ordering::SeqCst);
+            self.advance(claim.job)?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Ends a claimed job. Its result must be in place before. False if the claim is no longer
+    /// this process's.
+    pub fn finish_job(&self, claim: JobClaim, outcome: std::result::Result<(), Fault>) -> Result<bool> {
+        let me = self.joined()?;
+        let (to, kind, value) = match outcome {
+            Ok(()) => (JobState::Done, EventKind::JobDone, 0),
+            Err(fault) => {
+                self.store_fault(self.job_word(claim.job, WATCH_FAULT)?, fault);
+                (JobState::Failed, EventKind::JobFailed, u64::from(fault.to_bits()))
+            }
+        };
+        let moved = self.move_job(claim.job, me, claim.attempt, to)?;
+        if moved {
+            self.emit(kind, claim.job.0, value)?;
+            self.wake_if_finished()?;
+        }
+        Ok(moved)
+    }
+
+    /// Moves a job that `owner` runs in `attempt` to another state.
+    pub(crate) fn move_job(
+        &self,
+        job: JobId,
+        owner: Owner,
+        attempt: u32,
+        to: JobState,
+    ) -> Result<bool> {
+        let from = Word::new(JobState::Running as u8, attempt, owner);
+        let next = Word::new(to as u8, attempt, Owner::NONE);
+        let word = self.job_word(job, 0)?;
+        Ok(word.compare_exchange(from.0, next.0, Ordering::SeqCst, Ordering::SeqCst).is_ok())
+    }
+
+    pub(crate) fn fail_dead_job(&self, job: JobId, owner: Owner, attempt: u32) -> Result<bool> {
+        let fault = Fault::new(FaultCode::WorkerDied, attempt);
+        self.store_fault(self.job_word(job, WATCH_FAULT)?, fault);
+        let moved = self.move_job(job, owner, attempt, JobState::Failed)?;
+        if moved {
+            self.emit(EventKind::JobFailed, job.0, fault.to_bits().into())?;
+        }
+        Ok(moved)
+    }
+
+    pub(crate) fn wake_if_finished(&self) -> Result<()> {
+        if self.finished()? { self.ring_all() } else { Ok(()) }
+    }
+
+    /// Whether every job that there will be has ended.
+    pub fn finished(&self) -> Result<bool> {
+        if self.phase()? == Phase::Planning {
+            return Ok(false);
+        }
+        let cursor = self.mem.word(header::UNFINISHED)?;
+        let jobs = self.mem.count(Counter::Jobs)?;
+        loop {
+            let at = cursor.load(Ordering::SeqCst);
+            if at >= jobs {
+                return Ok(true);
+            }
+            // After planning, a void record is one that a dead planner left behind.
+            let state = self.job_state(JobId(at as u32))?;
+            if !state.is_none_or(JobState::ended) {
+                return Ok(false);
+            }
+            if self.mem.writable().is_err() {
+                return self.finished_by_looking(at, jobs);
+            }
+            cursor.fetch_max(at + 1, Ordering::SeqCst);
+        }
+    }
+
+    fn finished_by_looking(&self, from: u64, jobs: u64) -> Result<bool> {
+        for job in from..jobs {
+            if !self.job_state(JobId(job as u32))?.is_none_or(JobState::ended) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sleeps until a job may be ready, the run is over, or `deadline` passes.
+    pub fn sleep_until_job(&self, deadline: Deadline, bound: std::time::Duration) -> Result<()> {
+        self.mem.writable()?;
+        Table::JOBS_BELL.sleep(&self.mem, Some(deadline.or_within(bound)), || {
+            let jobs = self.mem.count(Counter::Jobs)?;
+            Ok(ready::first(&self.mem, jobs)?.is_some()
+                || self.phase()? == Phase::Stopping
+                || self.finished()?)
+        })
+    }
+}

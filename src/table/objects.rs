@@ -1,0 +1,376 @@
+//! Slots: one record for each key, and the moves of an object's life.
+//!
+//! ```text
+//! byte  0  word        state, waiters, attempt, owner
+//!       8  head|fault  first node that has this input (plus one), and why it failed
+//!      16  key         reference into the texts
+//!      24  size        bytes
+//!      32  grains      inline: attempt tag and 32 bits; else the first word in the grain words
+//!      40  etag kind   0 none, 1 MD5, 2 MD5 of parts with their number, 3 a text
+//!      48  etag        16 bytes, or a reference
+//! ```
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::sys::futex::{self, Mask};
+use crate::sys::sync::{AtomicU64, Ordering, fence};
+use crate::values::{EventKind, Fault, Limits, ObjectState, Owner, Word};
+
+use super::create::Table;
+use super::error::{Result, TableError};
+use super::layout::{Counter, LINE, Region, header};
+use super::mem::TextRef;
+use super::set;
+
+pub(crate) const HEAD_FAULT: u64 = 8;
+pub(crate) const KEY: u64 = 16;
+pub(crate) const SIZE: u64 = 24;
+pub(crate) const GRAINS: u64 = 32;
+const ETAG_KIND: u64 = 40;
+const ETAG: u64 = 48;
+
+/// The number of an object's slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId(pub u32);
+
+/// What is known of an object when it is registered, usually from a listing.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectSpec<'a> {
+    /// Its key in the store.
+    pub key: &'a str,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its ETag without quotes.
+    pub etag: Option<&'a str>,
+}
+
+/// The right to fetch an object, held by the process that got it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectClaim {
+    /// Which object.
+    pub slot: SlotId,
+    /// The attempt that this claim is.
+    pub attempt: u32,
+}
+
+impl Table {
+    /// A word of a slot's record.
+    pub(crate) fn slot_word(&self, slot: SlotId, field: u64) -> Result<&AtomicU64> {
+        if u64::from(slot.0) >= self.mem.count(Counter::Objects)? {
+            return Err(TableError::corrupt("slot", slot.0.into()));
+        }
+        let base = self.mem.layout.region(Region::Slots).offset;
+        self.mem.word(base + u64::from(slot.0) * LINE + field)
+    }
+
+    pub(crate) fn load_slot(&self, slot: SlotId) -> Result<Word> {
+        Ok(Word(self.slot_word(slot, 0)?.load(Ordering::SeqCst)))
+    }
+
+    /// The state of an object; `None` for a record that a dead process left unfinished.
+    pub fn object_state(&self, slot: SlotId) -> Result<Option<ObjectState>> {
+        let word = self.load_slot(slot)?;
+        match word.object() {
+            None if word.state_bits() != 0 => Err(TableError::corrupt("state", word.0)),
+            state => Ok(state),
+        }
+    }
+
+    fn key_is(&self, slot: u32, key: &str) -> Result<bool> {
+        let text = TextRef::unpack(self.slot_word(SlotId(slot), KEY)?.load(Ordering::Acquire));
+        self.mem.text_is(text, key.as_bytes())
+    }
+
+    /// The key of an object.
+    pub fn key(&self, slot: SlotId) -> Result<String> {
+        let text = TextRef::unpack(self.slot_word(slot, KEY)?.load(Ordering::Acquire));
+        let bytes = self.mem.text(text, Limits::KEY_BYTES)?;
+        String::from_utf8(bytes).map_err(|_| TableError::corrupt("key", slot.0.into()))
+    }
+
+    /// The size of an object in bytes.
+    pub fn size(&self, slot: SlotId) -> Result<u64> {
+        Ok(self.slot_word(slot, SIZE)?.load(Ordering::Acquire))
+    }
+
+    /// The ETag that an object had when it was registered, without quotes.
+    pub fn etag(&self, slot: SlotId) -> Result<Option<String>> {
+        let kind = self.slot_word(slot, ETAG_KIND)?.load(Ordering::Acquire);
+        let first = self.slot_word(slot, ETAG)?.load(Ordering::Acquire);
+        let second = self.slot_word(slot, ETAG + 8)?.load(Ordering::Acquire);
+        match kind & 0xff {
+            0 => Ok(None),
+            1 => Ok(Some(format!("{first:016x}{second:016x}"))),
+            2 => Ok(Some(format!("{first:016x}{second:016x}-{}", kind >> 8))),
+            3 => {
+                let text = self.mem.text(TextRef::unpack(first), Limits::KEY_BYTES)?;
+                Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+            }
+            _ => Err(TableError::corrupt("etag", kind)),
+        }
+    }
+
+    /// Why an object failed.
+    pub fn object_fault(&self, slot: SlotId) -> Result<Option<Fault>> {
+        let bits = self.slot_word(slot, HEAD_FAULT)?.load(Ordering::SeqCst) >> 32;
+        Ok(Fault::from_bits(bits as u32))
+    }
+
+    /// The slot of a key, if it is registered.
+    pub fn find_object(&self, key: &str) -> Result<Option<SlotId>> {
+        let hash = xxh3_64_with_seed(key.as_bytes(), self.seed);
+        let place = &self.mem.layout.object_set;
+        Ok(set::find(&self.mem, place, hash, |slot| self.key_is(slot, key))?.map(SlotId))
+    }
+
+    /// Registers an object and wants it. A key that is registered already keeps its slot, its
+    /// size and its ETag, and is wanted again if it was evicted: the same key registered a
+    /// thousand times is one slot and one download.
+    pub fn register_object(&self, spec: &ObjectSpec<'_>) -> Result<SlotId> {
+        self.mem.writable()?;
+        if spec.key.len() > Limits::KEY_BYTES {
+            return Err(TableError::TooLong { what: "key", len: spec.key.len(), max: Limits::KEY_BYTES });
+        }
+        let hash = xxh3_64_with_seed(spec.key.as_bytes(), self.seed);
+        let place = &self.mem.layout.object_set;
+        if let Some(slot) = set::find(&self.mem, place, hash, |s| self.key_is(s, spec.key))? {
+            self.want(SlotId(slot))?;
+            return Ok(SlotId(slot));
+        }
+        let made = self.write_slot(spec)?;
+        let slot = set::insert(&self.mem, place, hash, made.0, |s| self.key_is(s, spec.key))?;
+        self.want(SlotId(slot))?;
+        Ok(SlotId(slot))
+    }
+
+    /// Writes a record that nobody can find yet. Its word stays void.
+    fn write_slot(&self, spec: &ObjectSpec<'_>) -> Result<SlotId> {
+        let number = self.mem.bump(Counter::Objects, 1, Region::Slots, LINE)?;
+        let slot = SlotId(u32::try_from(number).unwrap_or(u32::MAX));
+        let key = self.mem.put_text(spec.key.as_bytes())?;
+        let (kind, first, second) = self.encode_etag(spec.etag)?;
+        let grains = self.new_grains(spec.size)?;
+        for (field, value) in [
+            (KEY, key.pack()),
+            (SIZE, spec.size),
+            (GRAINS, grains),
+            (ETAG_KIND, kind),
+            (ETAG, first),
+            (ETAG + 8, second),
+        ] {
+            self.slot_word(slot, field)?.store(value, Ordering::Release);
+        }
+        Ok(slot)
+    }
+
+    fn encode_etag(&self, etag: Option<&str>) -> Result<(u64, u64, u64)> {
+        let Some(etag) = etag.filter(|e| !e.is_empty()) else {
+            return Ok((0, 0, 0));
+        };
+        if let Some(packed) = pack_md5_etag(etag) {
+            return Ok(packed);
+        }
+        if etag.len() > Limits::KEY_BYTES {
+            return Err(TableError::TooLong { what: "ETag", len: etag.len(), max: Limits::KEY_BYTES });
+        }
+        Ok((3, self.mem.put_text(etag.as_bytes())?.pack(), 0))
+    }
+
+    /// Wants an object: a new or an evicted one becomes wanted, any other stays as it is.
+    pub fn want(&self, slot: SlotId) -> Result<()> {
+        self.mem.writable()?;
+        let word = self.slot_word(slot, 0)?;
+        let mut seen = Word(word.load(Ordering::SeqCst));
+        loop {
+            let new = seen.state_bits() == 0;
+            if !new && seen.object() != Some(ObjectState::Evicted) {
+                return Ok(());
+            }
+            let next = Word::new(ObjectState::Wanted as u8, seen.attempt(), Owner::NONE)
+                .with(seen.0 & (Word::WAITER | Word::RANGE_WAITER));
+            match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => {
+                    self.emit(EventKind::ObjectWanted, slot.0, self.size(slot)?)?;
+                    return self.wanted_again(slot);
+                }
+                Err(other) => seen = Word(other),
+            }
+        }
+    }
+
+    /// Tells the downloader to look at this slot even if it has passed it.
+    pub(crate) fn wanted_again(&self, slot: SlotId) -> Result<()> {
+        self.mem.word(header::WANTED_LOW)?.fetch_min(slot.0.into(), Ordering::SeqCst);
+        Table::FETCH_BELL.ring(&self.mem, 1)
+    }
+
+    /// The next wanted slot at or after `cursor`, in the order of registration; the cursor moves
+    /// on. It goes back by itself when an earlier slot is wanted again.
+    pub fn next_wanted(&self, cursor: &mut u32) -> Result<Option<SlotId>> {
+        let low = self.mem.word(header::WANTED_LOW)?;
+        if low.load(Ordering::Relaxed) < u64::from(*cursor) {
+            let at = low.swap(u64::MAX, Ordering::SeqCst);
+            *cursor = u32::try_from(at).map_or(*cursor, |at| at.min(*cursor));
+        }
+        let objects = self.mem.count(Counter::Objects)?;
+        while u64::from(*cursor) < objects {
+            let slot = SlotId(*cursor);
+            let state = self.object_state(slot)?;
+            *cursor += 1;
+            if state == Some(ObjectState::Wanted) {
+                return Ok(Some(slot));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Claims a wanted object for this process; `None` if it is not wanted (any more).
+    pub fn claim_object(&self, slot: SlotId) -> Result<Option<ObjectClaim>> {
+        let me = self.joined()?;
+        let word = self.slot_word(slot, 0)?;
+        let mut seen = Word(word.load(Ordering::SeqCst));
+        while seen.object() == Some(ObjectState::Wanted) {
+            let attempt = seen.attempt() + 1;
+            if attempt > Word::MAX_ATTEMPT {
+                return Err(TableError::corrupt("attempt", attempt.into()));
+            }
+            let next = Word::new(ObjectState::Fetching as u8, attempt, me)
+                .with(seen.0 & (Word::WAITER | Word::RANGE_WAITER));
+            match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => {
+                    self.tag_grains(slot, attempt)?;
+                    self.emit(EventKind::ObjectFetching, slot.0, attempt.into())?;
+                    return Ok(Some(ObjectClaim { slot, attempt }));
+                }
+                Err(other) => seen = Word(other),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Publishes a claimed object: all its bytes stand in staging. `fetched` is how many of them
+    /// came from the store. False if the claim is no longer this process's.
+    pub fn publish_object(&self, claim: ObjectClaim, fetched: u64) -> Result<bool> {
+        let moved = self.end_claim(claim, ObjectState::Ready)?;
+        if moved {
+            self.emit(EventKind::ObjectReady, claim.slot.0, fetched)?;
+            self.tell_jobs(claim.slot)?;
+        }
+        Ok(moved)
+    }
+
+    /// Gives a claimed object up. Waiters return and jobs that need it fail.
+    pub fn fail_object(&self, claim: ObjectClaim, fault: Fault) -> Result<bool> {
+        self.joined()?;
+        self.store_fault(self.slot_word(claim.slot, HEAD_FAULT)?, fault);
+        let moved = self.end_claim(claim, ObjectState::Failed)?;
+        if moved {
+            self.emit(EventKind::ObjectFailed, claim.slot.0, fault.to_bits().into())?;
+            self.tell_jobs(claim.slot)?;
+        }
+        Ok(moved)
+    }
+
+    /// Hands a claimed object back as wanted, with what has landed of it.
+    pub fn release_object(&self, claim: ObjectClaim) -> Result<bool> {
+        let moved = self.end_claim(claim, ObjectState::Wanted)?;
+        if moved {
+            self.wanted_again(claim.slot)?;
+        }
+        Ok(moved)
+    }
+
+    fn end_claim(&self, claim: ObjectClaim, to: ObjectState) -> Result<bool> {
+        let me = self.joined()?;
+        self.move_slot(claim.slot, me, claim.attempt, to)
+    }
+
+    /// Moves a slot that `owner` fetches in `attempt` to another state.
+    pub(crate) fn move_slot(
+        &self,
+        slot: SlotId,
+        owner: Owner,
+        attempt: u32,
+        to: ObjectState,
+    ) -> Result<bool> {
+        let word = self.slot_word(slot, 0)?;
+        let mut seen = Word(word.load(Ordering::SeqCst));
+        let keep = if to == ObjectState::Wanted { Word::WAITER | Word::RANGE_WAITER } else { 0 };
+        loop {
+            let mine = seen.object() == Some(ObjectState::Fetching)
+                && seen.attempt() == attempt
+                && seen.owner() == owner;
+            if !mine {
+                return Ok(false);
+            }
+            let next = Word::new(to as u8, attempt, Owner::NONE).with(seen.0 & keep);
+            match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => {
+                    if keep == 0 && seen.has_waiters() {
+                        futex::wake(word, u32::MAX, Mask::ALL);
+                    }
+                    return Ok(true);
+                }
+                Err(other) => seen = Word(other),
+            }
+        }
+    }
+
+    /// Forgets a ready object's bytes, which the caller removes from staging afterwards. False
+    /// if it is not ready.
+    pub fn evict(&self, slot: SlotId) -> Result<bool> {
+        self.mem.writable()?;
+        let word = self.slot_word(slot, 0)?;
+        let seen = Word(word.load(Ordering::SeqCst));
+        if seen.object() != Some(ObjectState::Ready) {
+            return Ok(false);
+        }
+        let next = Word::new(ObjectState::Evicted as u8, seen.attempt(), Owner::NONE);
+        let moved = word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst);
+        if moved.is_ok() {
+            self.clear_grains(slot, seen.attempt())?;
+            self.emit(EventKind::ObjectEvicted, slot.0, self.size(slot)?)?;
+        }
+        Ok(moved.is_ok())
+    }
+
+    /// Writes a fault beside whatever the other half of its word holds.
+    pub(crate) fn store_fault(&self, word: &AtomicU64, fault: Fault) {
+        let _ = word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |seen| {
+            Some(seen & 0xffff_ffff | u64::from(fault.to_bits()) << 32)
+        });
+    }
+
+    /// After a slot became ready or failed: every job that has it as an input looks on.
+    pub(crate) fn tell_jobs(&self, slot: SlotId) -> Result<()> {
+        fence(Ordering::SeqCst);
+        let mut node = self.slot_word(slot, HEAD_FAULT)?.load(Ordering::SeqCst) as u32;
+        let mut left = self.mem.count(Counter::Nodes)?;
+        while node != 0 {
+            left = left.checked_sub(1).ok_or(TableError::corrupt("node list", slot.0.into()))?;
+            let (next, job) = self.node_next_and_job(node - 1)?;
+            self.advance(job)?;
+            node = next;
+        }
+        Ok(())
+    }
+}
+
+/// Packs an ETag that is an MD5, or an MD5 of parts followed by their number.
+fn pack_md5_etag(etag: &str) -> Option<(u64, u64, u64)> {
+    let (digest, parts) = match etag.split_once('-') {
+        Some((digest, n)) => (digest, Some(n.parse::<u32>().ok().filter(|p| p.to_string() == n)?)),
+        None => (etag, None),
+    };
+    let plain = digest.len() == 32
+        && digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if !plain {
+        return None;
+    }
+    let first = u64::from_str_radix(&digest[..16], 16).ok()?;
+    let second = u64::from_str_radix(&digest[16..], 16).ok()?;
+    Some(match parts {
+        None => (1, first, second),
+        Some(n) => (2 | u64::from(n) << 8, first, second),
+    })
+}

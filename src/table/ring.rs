@@ -1,0 +1,152 @@
+//! The ring of events: the last things that happened, for whoever reports them.
+//!
+//! A writer takes a ticket, empties the ticket's record, writes it, and stamps it with the
+//! ticket last. A reader believes a record only if the stamp is its ticket before and after. A
+//! writer that dies in between leaves a record without a stamp, which the reader gives up on.
+
+use crate::sys::sync::{Ordering, fence};
+use crate::values::clock::now_ns;
+use crate::values::{Event, EventKind, Role};
+
+use super::create::Table;
+use super::error::Result;
+use super::layout::{EVENT, header};
+use super::mem::TextRef;
+
+/// How long a reader waits for a record that was begun and not finished.
+const PATIENCE_NS: u64 = 500_000_000;
+
+impl Table {
+    /// Appends an event to the ring.
+    pub(crate) fn emit(&self, kind: EventKind, id: u32, value: u64) -> Result<()> {
+        let ticket = self.mem.word(header::EVENTS_HEAD)?.fetch_add(1, Ordering::AcqRel);
+        let base = self.event_at(ticket);
+        self.mem.word(base)?.store(0, Ordering::Release);
+        fence(Ordering::Release);
+        self.mem.word(base + 8)?.store(now_ns(), Ordering::Relaxed);
+        let what = u64::from(id)
+            | u64::from(self.me.index()) << 32
+            | (self.role as u64) << 48
+            | (kind as u64) << 56;
+        self.mem.word(base + 16)?.store(what, Ordering::Relaxed);
+        self.mem.word(base + 24)?.store(value, Ordering::Relaxed);
+        self.mem.word(base)?.store(ticket + 1, Ordering::Release);
+        Ok(())
+    }
+
+    fn event_at(&self, ticket: u64) -> u64 {
+        let events = u64::from(self.mem.layout.limits.events);
+        self.mem.layout.events.offset + (ticket % events) * EVENT
+    }
+
+    /// Says something to the user of the run: it appears in the coordinator's output.
+    pub fn note(&self, text: &str) -> Result<()> {
+        self.mem.writable()?;
+        let text = self.mem.put_text(text.as_bytes())?;
+        self.emit(EventKind::Note, 0, text.pack())
+    }
+
+    /// The text of a [`EventKind::Note`].
+    pub fn note_text(&self, event: &Event) -> Result<String> {
+        let text = self.mem.text(TextRef::unpack(event.value), 1 << 20)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Notes that a request for a slot is tried again.
+    pub fn retried(&self, slot: super::SlotId, fault: crate::values::Fault) -> Result<()> {
+        self.emit(EventKind::Retry, slot.0, fault.to_bits().into())
+    }
+}
+
+/// Reads the ring from the first event on.
+#[derive(Debug, Default)]
+pub struct EventReader {
+    next: u64,
+    lost: u64,
+    stuck_since: Option<u64>,
+}
+
+impl EventReader {
+    /// Events that were overwritten before they were read, or never finished.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The next event, if there is one.
+    pub fn next(&mut self, table: &Table) -> Result<Option<Event>> {
+        let mem = &table.mem;
+        let events = u64::from(mem.layout.limits.events);
+        loop {
+            let head = mem.word(header::EVENTS_HEAD)?.load(Ordering::Acquire);
+            if self.next >= head {
+                return Ok(None);
+            }
+            if head - self.next > events {
+                self.lost += head - self.next - events;
+                self.next = head - events;
+            }
+            let base = table.event_at(self.next);
+            let stamp = mem.word(base)?.load(Ordering::Acquire);
+            if stamp == self.next + 1 {
+                let at_ns = mem.word(base + 8)?.load(Ordering::Relaxed);
+                let what = mem.word(base + 16)?.load(Ordering::Relaxed);
+                let value = mem.word(base + 24)?.load(Ordering::Relaxed);
+                fence(Ordering::Acquire);
+                self.stuck_since = None;
+                self.next += 1;
+                let whole = mem.word(base)?.load(Ordering::Relaxed) == stamp;
+                let event = decode(at_ns, what, value);
+                match event {
+                    Some(event) if whole => return Ok(Some(event)),
+                    _ => self.lost += 1,
+                }
+            } else if stamp > self.next + 1 {
+                // Overwritten while we looked; the next turn counts it.
+                self.lost += 1;
+                self.next += 1;
+            } else if now_ns().saturating_sub(*self.stuck_since.get_or_insert_with(now_ns)) > PATIENCE_NS {
+                self.stuck_since = None;
+                self.lost += 1;
+                self.next += 1;
+            } else {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+fn decode(at_ns: u64, what: u64, value: u64) -> Option<Event> {
+    Some(Event {
+        at_ns,
+        kind: EventKind::from_bits((what >> 56) as u8)?,
+        role: Role::from_bits((what >> 48) as u8)?,
+        process: (what >> 32) as u16,
+        id: what as u32,
+        value,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::values::Limits;
+
+    #[test]
+    fn events_come_in_order_and_overruns_are_counted() {
+        let limits = Limits { events: 16, ..Limits::for_objects(64) };
+        let table = Table::create(limits).unwrap();
+        let mut reader = EventReader::default();
+        table.emit(EventKind::JobDone, 3, 4).unwrap();
+        table.note("hello – there").unwrap();
+        let one = reader.next(&table).unwrap().unwrap();
+        assert_eq!((one.kind, one.id, one.value), (EventKind::JobDone, 3, 4));
+        let two = reader.next(&table).unwrap().unwrap();
+        assert_eq!(table.note_text(&two).unwrap(), "hello – there");
+        assert!(reader.next(&table).unwrap().is_none());
+        for i in 0..20 {
+            table.emit(EventKind::JobReady, i, 0).unwrap();
+        }
+        assert_eq!(reader.next(&table).unwrap().unwrap().id, 4);
+        assert_eq!(reader.lost(), 4);
+    }
+}

@@ -1,0 +1,90 @@
+//! After a death: hand the dead process's work on and recompute the hints.
+
+use crate::values::{EventKind, JobState, ObjectState, Owner};
+
+use super::create::Table;
+use super::error::Result;
+use super::jobs::JobId;
+use super::layout::Counter;
+use super::objects::SlotId;
+
+/// What a sweep found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Processes whose record was given back.
+    pub processes: u32,
+    /// Objects that are wanted again.
+    pub objects: u32,
+    /// Jobs that can be claimed again.
+    pub jobs: u32,
+    /// Jobs given up because their workers died too often.
+    pub given_up: u32,
+}
+
+impl Table {
+    /// Looks for processes that have died, hands their work on, and recomputes every hint. A
+    /// job whose worker died `attempts` times is given up. Any process may do it, also two at
+    /// once; the coordinator does it at each death that it is told of.
+    pub fn sweep(&self, attempts: u32) -> Result<Swept> {
+        self.mem.writable()?;
+        let mut swept = Swept::default();
+        let dead = self.dead()?;
+        for number in 0..self.mem.count(Counter::Objects)? {
+            self.sweep_slot(SlotId(number as u32), &dead, &mut swept)?;
+        }
+        for number in 0..self.mem.count(Counter::Jobs)? {
+            self.sweep_job(JobId(number as u32), &dead, attempts, &mut swept)?;
+        }
+        // The records last: until here the dead are still known by their names.
+        for owner in dead {
+            self.free_record(owner)?;
+            swept.processes += 1;
+        }
+        self.ring_all()?;
+        Ok(swept)
+    }
+
+    fn sweep_slot(&self, slot: SlotId, dead: &[Owner], swept: &mut Swept) -> Result<()> {
+        let word = self.load_slot(slot)?;
+        match word.object() {
+            Some(ObjectState::Fetching) if dead.contains(&word.owner()) => {
+                if self.move_slot(slot, word.owner(), word.attempt(), ObjectState::Wanted)? {
+                    self.wanted_again(slot)?;
+                    swept.objects += 1;
+                }
+            }
+            // Its downloader may have died before it told the cursor.
+            Some(ObjectState::Wanted) => self.wanted_again(slot)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn sweep_job(
+        &self,
+        job: JobId,
+        dead: &[Owner],
+        attempts: u32,
+        swept: &mut Swept,
+    ) -> Result<()> {
+        let word = self.load_job(job)?;
+        match word.job() {
+            Some(JobState::Running) if dead.contains(&word.owner()) => {
+                if word.attempt() >= attempts {
+                    if self.fail_dead_job(job, word.owner(), word.attempt())? {
+                        swept.given_up += 1;
+                    }
+                } else if self.move_job(job, word.owner(), word.attempt(), JobState::Ready)? {
+                    self.emit(EventKind::JobHandedOn, job.0, word.attempt().into())?;
+                    self.mark_ready(job)?;
+                    swept.jobs += 1;
+                }
+            }
+            // The mover may have died before it told this job, or before it set the bit.
+            Some(JobState::Waiting) => self.advance(job)?,
+            Some(JobState::Ready) => self.mark_ready(job)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}

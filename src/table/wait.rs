@@ -1,0 +1,162 @@
+//! Waiting for an object, for a range of it, or for any of several.
+
+use std::time::Duration;
+
+use crate::sys::futex::{self, Mask, WAIT_ANY_MAX};
+use crate::sys::sync::{Ordering, fence};
+use crate::values::clock::Deadline;
+use crate::values::{ByteRange, Fault, FaultCode, ObjectState, Word};
+
+use super::create::Table;
+use super::error::{Result, TableError};
+use super::objects::SlotId;
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is there.
+    Ready,
+    /// It was given up.
+    Failed(Fault),
+    /// The time ran out.
+    TimedOut,
+}
+
+/// The longest sleep before looking whether the run still goes on. Wake-ups do not depend on
+/// it: it bounds how long a death of the coordinator goes unnoticed.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+impl Table {
+    /// Waits until an object is ready or has failed. An evicted one is wanted again.
+    pub fn wait(&self, slot: SlotId, timeout: Option<Duration>) -> Result<Outcome> {
+        let deadline = Deadline::after(timeout);
+        loop {
+            if let Some(outcome) = self.settled(slot)? {
+                return Ok(outcome);
+            }
+            if deadline.passed() {
+                return Ok(Outcome::TimedOut);
+            }
+            if let Some(marked) = self.mark(slot, Word::WAITER, || Ok(false))? {
+                let until = deadline.or_within(LOOK_AGAIN);
+                futex::wait(self.slot_word(slot, 0)?, marked.futex(), Mask::STATE, Some(until));
+            }
+            self.still_running()?;
+        }
+    }
+
+    /// Waits until all bytes of a range have landed. Where they stand until the object is ready:
+    /// [`crate::values::staged::landing_path`] with the attempt of [`Table::object_attempt`].
+    pub fn wait_range(
+        &self,
+        slot: SlotId,
+        range: ByteRange,
+        timeout: Option<Duration>,
+    ) -> Result<Outcome> {
+        let deadline = Deadline::after(timeout);
+        loop {
+            if let Some(outcome) = self.settled(slot)? {
+                return Ok(outcome);
+            }
+            if self.grains_landed(slot, range)? {
+                return Ok(Outcome::Ready);
+            }
+            if deadline.passed() {
+                return Ok(Outcome::TimedOut);
+            }
+            // The bit first, then the grains again: the publisher does it the other way round.
+            let landed = || self.grains_landed(slot, range);
+            if let Some(marked) = self.mark(slot, Word::RANGE_WAITER, landed)? {
+                let until = deadline.or_within(LOOK_AGAIN);
+                let word = self.slot_word(slot, 0)?;
+                // The state's wake-ups are for everybody, so a failure ends this sleep too.
+                futex::wait(word, marked.futex(), Mask::RANGE, Some(until));
+            }
+            self.still_running()?;
+        }
+    }
+
+    /// Waits until any of several objects is ready or has failed; returns its place in `slots`.
+    /// `None` when the time ran out or `slots` is empty.
+    pub fn wait_any(
+        &self,
+        slots: &[SlotId],
+        timeout: Option<Duration>,
+    ) -> Result<Option<(usize, Outcome)>> {
+        let deadline = Deadline::after(timeout);
+        while !slots.is_empty() {
+            let mut asleep = Vec::with_capacity(slots.len().min(WAIT_ANY_MAX));
+            for (place, &slot) in slots.iter().enumerate() {
+                if let Some(outcome) = self.settled(slot)? {
+                    return Ok(Some((place, outcome)));
+                }
+                if asleep.len() < WAIT_ANY_MAX
+                    && let Some(marked) = self.mark(slot, Word::WAITER, || Ok(false))?
+                {
+                    asleep.push((self.slot_word(slot, 0)?, marked.futex()));
+                }
+            }
+            if deadline.passed() {
+                return Ok(None);
+            }
+            // More than the kernel can watch at once are looked at in turns.
+            let bound = if slots.len() > WAIT_ANY_MAX { LOOK_AGAIN / 25 } else { LOOK_AGAIN };
+            if asleep.len() == slots.len().min(WAIT_ANY_MAX) {
+                futex::wait_any(&asleep, Some(deadline.or_within(bound)));
+            }
+            self.still_running()?;
+        }
+        Ok(None)
+    }
+
+    /// The attempt that fetches an object now or fetched it last.
+    pub fn object_attempt(&self, slot: SlotId) -> Result<u32> {
+        Ok(self.load_slot(slot)?.attempt())
+    }
+
+    fn settled(&self, slot: SlotId) -> Result<Option<Outcome>> {
+        match self.object_state(slot)? {
+            Some(ObjectState::Ready) => Ok(Some(Outcome::Ready)),
+            Some(ObjectState::Failed) => {
+                let fault = self.object_fault(slot)?;
+                Ok(Some(Outcome::Failed(fault.unwrap_or(Fault::new(FaultCode::Stopped, 0)))))
+            }
+            Some(ObjectState::Evicted) => self.want(slot).map(|()| None),
+            _ => Ok(None),
+        }
+    }
+
+    /// Sets a waiter's bit; the word to sleep on, or `None` if there is a reason to look again.
+    fn mark(
+        &self,
+        slot: SlotId,
+        bit: u64,
+        landed: impl FnOnce() -> Result<bool>,
+    ) -> Result<Option<Word>> {
+        self.mem.writable()?;
+        let word = self.slot_word(slot, 0)?;
+        let seen = Word(word.load(Ordering::SeqCst));
+        let moving =
+            matches!(seen.object(), Some(ObjectState::Wanted | ObjectState::Fetching));
+        if !moving && seen.state_bits() != 0 {
+            return Ok(None);
+        }
+        let marked = seen.with(bit);
+        if marked != seen
+            && word
+                .compare_exchange(seen.0, marked.0, Ordering::SeqCst, Ordering::SeqCst)
+                .is_err()
+        {
+            return Ok(None);
+        }
+        fence(Ordering::SeqCst);
+        Ok((!landed()?).then_some(marked))
+    }
+
+    fn still_running(&self) -> Result<()> {
+        if self.phase()? == super::Phase::Stopping || !self.coordinator_lives() {
+            return Err(TableError::RunEnded);
+        }
+        Ok(())
+    }
+}

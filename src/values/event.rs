@@ -1,0 +1,105 @@
+//! What happened, in a record small enough for the table's ring.
+
+/// What a process of a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Role {
+    /// Creates the table, forks the others, reports.
+    Coordinator = 1,
+    /// Lists products, registers objects and jobs.
+    Planner = 2,
+    /// Turns wanted slots into bytes in staging.
+    Downloader = 3,
+    /// Runs processors.
+    Worker = 4,
+    /// The embedded S3 server.
+    Server = 5,
+    /// Attached from outside.
+    Stranger = 6,
+}
+
+impl Role {
+    /// From its number.
+    pub fn from_bits(bits: u8) -> Option<Role> {
+        use Role::*;
+        [Coordinator, Planner, Downloader, Worker, Server, Stranger]
+            .into_iter()
+            .find(|r| *r as u8 == bits)
+    }
+
+    /// The name used in records and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Coordinator => "coordinator",
+            Role::Planner => "planner",
+            Role::Downloader => "downloader",
+            Role::Worker => "worker",
+            Role::Server => "server",
+            Role::Stranger => "stranger",
+        }
+    }
+}
+
+/// What happened. The numbers are part of the table's layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum EventKind {
+    /// An object was registered, or wanted again. Value: its size.
+    ObjectWanted = 1,
+    /// A downloader took it. Value: the attempt.
+    ObjectFetching = 2,
+    /// It is complete. Value: bytes fetched for it in this run, 0 if staging had it.
+    ObjectReady = 3,
+    /// It failed. Value: the fault's bits.
+    ObjectFailed = 4,
+    /// Its bytes were removed from staging. Value: its size.
+    ObjectEvicted = 5,
+    /// A job was registered. Value: its number of inputs.
+    JobWaiting = 6,
+    /// Its inputs are ready. Value: 0.
+    JobReady = 7,
+    /// A worker runs it. Value: the attempt.
+    JobRunning = 8,
+    /// Its result is in place. Value: 0.
+    JobDone = 9,
+    /// It failed. Value: the fault's bits.
+    JobFailed = 10,
+    /// Its worker died and it can be claimed again. Value: the attempt.
+    JobHandedOn = 11,
+    /// The planner has registered everything. Value: number of jobs.
+    Planned = 12,
+    /// A sentence for the user. Id and value: where its text stands.
+    Note = 13,
+    /// A request is tried again. Id: the slot. Value: the fault's bits.
+    Retry = 14,
+}
+
+impl EventKind {
+    /// From its number.
+    pub fn from_bits(bits: u8) -> Option<EventKind> {
+        use EventKind::*;
+        [
+            ObjectWanted, ObjectFetching, ObjectReady, ObjectFailed, ObjectEvicted, JobWaiting,
+            JobReady, JobRunning, JobDone, JobFailed, JobHandedOn, Planned, Note, Retry,
+        ]
+        .into_iter()
+        .find(|k| *k as u8 == bits)
+    }
+}
+
+/// One record of the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When, in nanoseconds of [`crate::values::clock`].
+    pub at_ns: u64,
+    /// What.
+    pub kind: EventKind,
+    /// The role of the process that did it.
+    pub role: Role,
+    /// The number of that process's record.
+    pub process: u16,
+    /// The slot or job that it is about.
+    pub id: u32,
+    /// A number whose meaning the kind names.
+    pub value: u64,
+}

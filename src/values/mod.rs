@@ -1,0 +1,16 @@
+//! Plain values that every floor may use: state words, ranges, limits, fault codes, the clock,
+//! and where a key stands in the staging directory. No I/O, no shared memory.
+
+pub mod clock;
+pub mod event;
+pub mod fault;
+pub mod limits;
+pub mod range;
+pub mod staged;
+pub mod word;
+
+pub use event::{Event, EventKind, Role};
+pub use fault::{Fault, FaultCode};
+pub use limits::Limits;
+pub use range::ByteRange;
+pub use word::{JobState, ObjectState, Owner, Word};

@@ -1,0 +1,90 @@
+//! Where a key stands in the staging directory.
+//!
+//! `STAGING/<bucket>/<key>`, component by component, so that the staged tree has the bucket's
+//! own layout. Components that a file system cannot hold, or that would lead out of the
+//! directory, get another name that starts with `%~`; a component that itself starts with `%~`
+//! gets one too, so that two keys never share a path.
+
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_128;
+
+/// The longest file name that Linux file systems take.
+const NAME_MAX: usize = 255;
+/// What an altered component starts with.
+const MARK: &str = "%~";
+
+/// The path of a staged object.
+pub fn staged_path(staging: &Path, bucket: &str, key: &str) -> PathBuf {
+    let mut path = staging.join(component(bucket));
+    for part in key.split('/') {
+        path.push(component(part));
+    }
+    path
+}
+
+/// Where the bytes of an object land until it is complete: in the same file system, under a
+/// name that no key can have, one for each attempt.
+pub fn landing_path(staging: &Path, slot: u32, attempt: u32) -> PathBuf {
+    staging.join(LANDING).join(format!("{slot}.{attempt}"))
+}
+
+/// The directory of all landing files, inside the staging directory.
+pub const LANDING: &str = "%~landing";
+/// The record of what is complete in staging, inside the staging directory.
+pub const LANDED: &str = "%~landed.jsonl";
+/// The lock that keeps two runs out of one staging directory.
+pub const LOCK: &str = "%~lock";
+
+fn component(part: &str) -> String {
+    match part {
+        "" => return format!("{MARK}empty"),
+        "." => return format!("{MARK}dot"),
+        ".." => return format!("{MARK}dotdot"),
+        _ => {}
+    }
+    let plain = !part.starts_with(MARK) && !part.contains('\0') && part.len() <= NAME_MAX;
+    if plain {
+        return part.to_owned();
+    }
+    // A readable beginning and a hash of the whole: 128 bits do not meet by chance.
+    let mut cut = part.len().min(160);
+    while !part.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    let head: String = part[..cut].chars().map(|c| if c == '\0' { '_' } else { c }).collect();
+    format!("{MARK}{:032x}~{head}", xxh3_128(part.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::path::Component;
+
+    #[test]
+    fn ordinary_keys_keep_the_buckets_layout() {
+        let at = |key| staged_path(Path::new("/s"), "eodata", key);
+        assert_eq!(at("a/b c+d%20é.jp2"), Path::new("/s/eodata/a/b c+d%20é.jp2"));
+    }
+
+    #[test]
+    fn no_key_leaves_the_directory_and_no_two_keys_meet() {
+        let long = "x".repeat(300);
+        let long2 = format!("{}y", "x".repeat(299));
+        let keys = [
+            "..", "../..", "/", "/etc/passwd", "etc/passwd", "a//b", "a/b", "a/./b", "a/../b", "",
+            ".", "%~empty", "%~dot", "%~dotdot", "a/%~dotdot/b", "a\0b", "a_b", &long, &long2, "a/",
+            "%~", "%~~",
+        ];
+        let mut seen = HashSet::new();
+        for key in keys {
+            let path = staged_path(Path::new("/s"), "b", key);
+            assert!(path.starts_with("/s/b"), "{key:?} -> {path:?}");
+            assert!(path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_))));
+            assert!(path.components().all(|c| c.as_os_str().len() <= NAME_MAX));
+            assert!(!path.as_os_str().to_string_lossy().contains('\0'));
+            assert!(seen.insert(path.clone()), "{key:?} shares {path:?}");
+        }
+    }
+}

@@ -30,7 +30,11 @@ impl Mask {
 /// The 32 bits that the kernel looks at: on a little-endian machine they come first.
 fn low_half(word: &AtomicU64) -> &AtomicU32 {
     let first = std::ptr::from_ref(word).cast::<AtomicU32>();
-    let at = if cfg!(target_endian = "little") { first } else { first.wrapping_add(1) };
+    let at = if cfg!(target_endian = "little") {
+        first
+    } else {
+        first.wrapping_add(1)
+    };
     // SAFETY: `at` lies inside `word`, is aligned for 32 bits and lives as long as `word`. The
     // reference is only handed to the kernel, which does the one 32-bit load; no 32-bit access
     // is made from here, so accesses of different sizes never meet in this program.
@@ -49,7 +53,13 @@ fn timespec(ns: u64) -> Timespec {
 pub fn wait(word: &AtomicU64, expected: u32, mask: Mask, deadline_ns: Option<u64>) {
     let at = deadline_ns.map(timespec);
     // Every outcome (woken, changed already, interrupted, timed out) means: look again.
-    let _ = futex::wait_bitset(low_half(word), Flags::empty(), expected, at.as_ref(), mask.0);
+    let _ = futex::wait_bitset(
+        low_half(word),
+        Flags::empty(),
+        expected,
+        at.as_ref(),
+        mask.0,
+    );
 }
 
 /// Wakes up to `count` sleepers of `word` that wait for something in `mask`.
@@ -74,8 +84,12 @@ pub fn wait_any(words: &[(&AtomicU64, u32)], deadline_ns: Option<u64>) {
         })
         .collect();
     let at = deadline_ns.map(timespec);
-    let outcome =
-        futex::waitv(&watched, WaitvFlags::empty(), at.as_ref(), ClockId::Monotonic);
+    let outcome = futex::waitv(
+        &watched,
+        WaitvFlags::empty(),
+        at.as_ref(),
+        ClockId::Monotonic,
+    );
     if let (Err(Errno::NOSYS | Errno::PERM), Some((word, expected))) = (outcome, words.first()) {
         wait(word, *expected, Mask::STATE, deadline_ns);
     }

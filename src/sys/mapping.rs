@@ -15,7 +15,9 @@ use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
 use crate::sys::sync::AtomicU64;
 
 /// The seals a table must carry.
-const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
+const SEALS: SealFlags = SealFlags::SHRINK
+    .union(SealFlags::GROW)
+    .union(SealFlags::SEAL);
 
 /// A mapped, sealed memfd. All access goes through [`Mapping::word`].
 pub struct Mapping {
@@ -49,7 +51,10 @@ pub enum MapError {
 }
 
 fn os(call: &'static str) -> impl FnOnce(rustix::io::Errno) -> MapError {
-    move |e| MapError::Os { call, source: e.into() }
+    move |e| MapError::Os {
+        call,
+        source: e.into(),
+    }
 }
 
 impl Mapping {
@@ -69,11 +74,17 @@ impl Mapping {
             .read(true)
             .write(writable)
             .open(path)
-            .map_err(|source| MapError::Os { call: "open", source })?;
+            .map_err(|source| MapError::Os {
+                call: "open",
+                source,
+            })?;
         let stat = rustix::fs::fstat(&file).map_err(os("fstat"))?;
         let me = rustix::process::geteuid().as_raw();
         if stat.st_uid != me {
-            return Err(MapError::Foreign { owner: stat.st_uid, me });
+            return Err(MapError::Foreign {
+                owner: stat.st_uid,
+                me,
+            });
         }
         let seals = rustix::fs::fcntl_get_seals(&file).map_err(|_| MapError::NotSealed)?;
         if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) {
@@ -84,9 +95,20 @@ impl Mapping {
 
     fn map(file: File, writable: bool) -> Result<Mapping, MapError> {
         let options = MmapOptions::new();
-        let map = if writable { options.map_raw(&file) } else { options.map_raw_read_only(&file) };
-        let map = map.map_err(|source| MapError::Os { call: "mmap", source })?;
-        Ok(Mapping { map, file, writable })
+        let map = if writable {
+            options.map_raw(&file)
+        } else {
+            options.map_raw_read_only(&file)
+        };
+        let map = map.map_err(|source| MapError::Os {
+            call: "mmap",
+            source,
+        })?;
+        Ok(Mapping {
+            map,
+            file,
+            writable,
+        })
     }
 
     /// Bytes mapped.
@@ -161,7 +183,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         std::fs::write(&path, vec![0; 8192]).unwrap();
-        assert!(matches!(Mapping::attach(&path, true), Err(MapError::NotSealed)));
+        assert!(matches!(
+            Mapping::attach(&path, true),
+            Err(MapError::NotSealed)
+        ));
     }
 
     #[test]

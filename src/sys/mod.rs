@@ -2,10 +2,13 @@
 //!
 //! With the table's raw layer this is the only place with `unsafe`.
 
+pub mod command;
 pub mod fork;
 pub mod futex;
 pub mod mapping;
 pub mod pidfd;
 pub mod proc;
+#[cfg(feature = "run")]
+pub mod segment;
 pub mod signals;
 pub mod sync;

@@ -30,7 +30,9 @@ pub fn children(pid: u32) -> Vec<u32> {
         .flatten()
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
         .flat_map(|line| {
-            line.split_ascii_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<u32>>()
+            line.split_ascii_whitespace()
+                .filter_map(|p| p.parse().ok())
+                .collect::<Vec<u32>>()
         })
         .collect()
 }

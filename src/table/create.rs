@@ -49,7 +49,13 @@ impl Table {
         set(header::COORDINATOR, coordinator)?;
         // The magic last: before it, this is no table.
         mem.word(header::MAGIC)?.store(MAGIC, Ordering::Release);
-        let table = Table { mem, me: Owner::NONE, role: Role::Coordinator, seed, coordinator };
+        let table = Table {
+            mem,
+            me: Owner::NONE,
+            role: Role::Coordinator,
+            seed,
+            coordinator,
+        };
         table.join(Role::Coordinator)
     }
 
@@ -76,18 +82,28 @@ impl Table {
         for (i, word) in words.iter_mut().enumerate() {
             *word = read(header::LIMITS + i as u64 * 8)?;
         }
-        let limits =
-            layout::limits_from_words(words).ok_or_else(|| not("its limits make no sense".into()))?;
+        let limits = layout::limits_from_words(words)
+            .ok_or_else(|| not("its limits make no sense".into()))?;
         let layout = Layout::new(limits)?;
         if read(header::SIGNATURE)? != layout.signature() {
             return Err(not("its layout is another one than this program's".into()));
         }
         if map.len() != layout.total || read(header::TOTAL)? != layout.total {
-            return Err(not(format!("{} bytes long instead of {}", map.len(), layout.total)));
+            return Err(not(format!(
+                "{} bytes long instead of {}",
+                map.len(),
+                layout.total
+            )));
         }
         let (seed, coordinator) = (read(header::SEED)?, read(header::COORDINATOR)?);
         let mem = Mem::new(map, layout);
-        Ok(Table { mem, me: Owner::NONE, role: Role::Stranger, seed, coordinator })
+        Ok(Table {
+            mem,
+            me: Owner::NONE,
+            role: Role::Stranger,
+            seed,
+            coordinator,
+        })
     }
 
     /// The path by which other processes of this user can attach while this process lives.
@@ -124,7 +140,12 @@ mod tests {
     fn another_version_signature_or_length_is_refused_by_name() {
         let table = small();
         let path = table.path();
-        let attach = || Table::attach(Path::new(&path), true).map(|_| ()).unwrap_err().to_string();
+        let attach = || {
+            Table::attach(Path::new(&path), true)
+                .map(|_| ())
+                .unwrap_err()
+                .to_string()
+        };
         assert!(Table::attach(Path::new(&path), false).is_ok());
         for (offset, says) in [
             (header::VERSION, "version"),
@@ -145,7 +166,9 @@ mod tests {
     #[test]
     fn a_short_file_is_no_table() {
         let map = Mapping::create("short", 4096).unwrap();
-        let error = Table::attach(Path::new(&map.path()), true).map(|_| ()).unwrap_err();
+        let error = Table::attach(Path::new(&map.path()), true)
+            .map(|_| ())
+            .unwrap_err();
         assert!(matches!(error, TableError::NotATable { .. }), "{error}");
     }
 }

@@ -6,7 +6,9 @@ use crate::sys::mapping::MapError;
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// One of the capacities is used up.
-    #[error("the table is full: it holds at most {limit} {what}; raise it under [table] in the job file")]
+    #[error(
+        "the table is full: it holds at most {limit} {what}; raise it under [table] in the job file"
+    )]
     Full {
         /// Which capacity.
         what: &'static str,

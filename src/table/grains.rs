@@ -25,21 +25,30 @@ impl Table {
     /// Words for the grains of a new object: what its slot shall hold.
     pub(crate) fn new_grains(&self, size: u64) -> Result<u64> {
         let words = grains_of(size).div_ceil(BITS);
-        if words <= 1 { Ok(0) } else { self.mem.bump(Counter::GrainWords, words, Region::Grains, 8) }
+        if words <= 1 {
+            Ok(0)
+        } else {
+            self.mem.bump(Counter::GrainWords, words, Region::Grains, 8)
+        }
     }
 
     fn grain_word(&self, slot: SlotId, index: u64) -> Result<&AtomicU64> {
         let words = grains_of(self.slot_word(slot, SIZE)?.load(Ordering::Acquire)).div_ceil(BITS);
         let inline = self.slot_word(slot, GRAINS)?;
         if words <= 1 {
-            return if index == 0 { Ok(inline) } else { Err(TableError::corrupt("grain", index)) };
+            return if index == 0 {
+                Ok(inline)
+            } else {
+                Err(TableError::corrupt("grain", index))
+            };
         }
         let first = inline.load(Ordering::Acquire);
         let used = self.mem.count(Counter::GrainWords)?;
         if index >= words || first.checked_add(words).is_none_or(|end| end > used) {
             return Err(TableError::corrupt("grain", first));
         }
-        self.mem.word(self.mem.layout.region(Region::Grains).offset + (first + index) * 8)
+        self.mem
+            .word(self.mem.layout.region(Region::Grains).offset + (first + index) * 8)
     }
 
     fn grain_words(&self, slot: SlotId) -> Result<u64> {
@@ -88,8 +97,11 @@ impl Table {
         let size = self.slot_word(claim.slot, SIZE)?.load(Ordering::Acquire);
         let range = range.clamp(size);
         let first = range.start.div_ceil(1 << Limits::GRAIN_SHIFT);
-        let end =
-            if range.end == size { grains_of(size) } else { range.end >> Limits::GRAIN_SHIFT };
+        let end = if range.end == size {
+            grains_of(size)
+        } else {
+            range.end >> Limits::GRAIN_SHIFT
+        };
         let mut grain = first;
         while grain < end {
             let index = grain / BITS;

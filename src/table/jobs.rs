@@ -7,6 +7,7 @@
 //!      24  payload       reference into the texts
 //!      32  nodes         first node, and number of inputs above it
 //!      40  task
+//!      48  result        reference into the texts, 0 for none
 //! ```
 //! A node is two words: its slot above the next node of that slot (plus one), and its job.
 
@@ -28,6 +29,7 @@ const NAME: u64 = 16;
 const PAYLOAD: u64 = 24;
 const NODES: u64 = 32;
 const TASK: u64 = 40;
+const RESULT: u64 = 48;
 
 /// The number of a job, which is also its place in the order: lower ones are run first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,7 +85,10 @@ impl Table {
     }
 
     fn job_text(&self, job: JobId, field: u64, max: usize) -> Result<Vec<u8>> {
-        self.mem.text(TextRef::unpack(self.job_word(job, field)?.load(Ordering::Acquire)), max)
+        self.mem.text(
+            TextRef::unpack(self.job_word(job, field)?.load(Ordering::Acquire)),
+            max,
+        )
     }
 
     /// The name of a job.
@@ -95,6 +100,37 @@ impl Table {
     /// What the planner gave the worker of a job.
     pub fn job_payload(&self, job: JobId) -> Result<Vec<u8>> {
         self.job_text(job, PAYLOAD, Limits::PAYLOAD_BYTES)
+    }
+
+    /// What the worker says of a claimed job's outcome, to be set before [`Table::finish_job`].
+    pub fn set_job_result(&self, claim: JobClaim, result: &[u8]) -> Result<()> {
+        let me = self.joined()?;
+        if result.len() > Limits::PAYLOAD_BYTES {
+            let max = Limits::PAYLOAD_BYTES;
+            return Err(TableError::TooLong {
+                what: "job result",
+                len: result.len(),
+                max,
+            });
+        }
+        let seen = self.load_job(claim.job)?;
+        if seen.owner() == me && seen.attempt() == claim.attempt {
+            let text = self.mem.put_text(result)?;
+            self.job_word(claim.job, RESULT)?
+                .store(text.pack(), Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// What the worker said of a job's outcome.
+    pub fn job_result(&self, job: JobId) -> Result<Option<Vec<u8>>> {
+        match self.job_word(job, RESULT)?.load(Ordering::Acquire) {
+            0 => Ok(None),
+            bits => self
+                .mem
+                .text(TextRef::unpack(bits), Limits::PAYLOAD_BYTES)
+                .map(Some),
+        }
     }
 
     /// The number of a job's task in the job file.
@@ -111,7 +147,9 @@ impl Table {
     /// The inputs of a job, in the order in which they were given.
     pub fn job_inputs(&self, job: JobId) -> Result<Vec<SlotId>> {
         let (first, count) = self.job_nodes(job)?;
-        (first..first + count).map(|node| self.node_slot(node)).collect()
+        (first..first + count)
+            .map(|node| self.node_slot(node))
+            .collect()
     }
 
     fn job_nodes(&self, job: JobId) -> Result<(u32, u32)> {
@@ -132,12 +170,17 @@ impl Table {
     }
 
     fn node_slot(&self, node: u32) -> Result<SlotId> {
-        Ok(SlotId((self.node_word(node, 0)?.load(Ordering::Acquire) >> 32) as u32))
+        Ok(SlotId(
+            (self.node_word(node, 0)?.load(Ordering::Acquire) >> 32) as u32,
+        ))
     }
 
     pub(crate) fn node_next_and_job(&self, node: u32) -> Result<(u32, JobId)> {
         let next = self.node_word(node, 0)?.load(Ordering::Acquire) as u32;
-        Ok((next, JobId(self.node_word(node, 8)?.load(Ordering::Acquire) as u32)))
+        Ok((
+            next,
+            JobId(self.node_word(node, 8)?.load(Ordering::Acquire) as u32),
+        ))
     }
 
     fn name_is(&self, job: u32, name: &str) -> Result<bool> {
@@ -155,6 +198,36 @@ impl Table {
     /// Registers a job. A name that is registered already keeps its job, so a planner that is
     /// started again may register everything again.
     pub fn register_job(&self, spec: &JobSpec<'_>) -> Result<JobId> {
+        let job = self.find_or_write_job(spec, None)?;
+        self.open_job(job)?;
+        Ok(job)
+    }
+
+    /// Registers a job that cannot be run, for example for want of a band: it has failed from
+    /// the start, and `result` says why.
+    pub fn register_refused_job(
+        &self,
+        spec: &JobSpec<'_>,
+        fault: Fault,
+        result: &[u8],
+    ) -> Result<JobId> {
+        let job = self.find_or_write_job(spec, Some((fault, result)))?;
+        let failed = Word::new(JobState::Failed as u8, 0, Owner::NONE);
+        let word = self.job_word(job, 0)?;
+        if word
+            .compare_exchange(0, failed.0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
+            self.emit(EventKind::JobFailed, job.0, fault.to_bits().into())?;
+        }
+        Ok(job)
+    }
+
+    fn find_or_write_job(
+        &self,
+        spec: &JobSpec<'_>,
+        refused: Option<(Fault, &[u8])>,
+    ) -> Result<JobId> {
         self.mem.writable()?;
         for (what, len, max) in [
             ("job name", spec.name.len(), Limits::KEY_BYTES),
@@ -171,10 +244,17 @@ impl Table {
             Some(job) => job,
             None => {
                 let made = self.write_job(spec)?;
-                set::insert(&self.mem, place, hash, made.0, |job| self.name_is(job, spec.name))?
+                if let Some((fault, result)) = refused {
+                    let text = self.mem.put_text(result)?;
+                    self.job_word(made, RESULT)?
+                        .store(text.pack(), Ordering::Release);
+                    self.store_fault(self.job_word(made, WATCH_FAULT)?, fault);
+                }
+                set::insert(&self.mem, place, hash, made.0, |job| {
+                    self.name_is(job, spec.name)
+                })?
             }
         };
-        self.open_job(JobId(job))?;
         Ok(JobId(job))
     }
 
@@ -207,12 +287,16 @@ impl Table {
 
     /// Puts a node at the head of its slot's list.
     fn link(&self, node: u32, slot: SlotId, job: JobId) -> Result<()> {
-        self.node_word(node, 8)?.store(job.0.into(), Ordering::Release);
+        self.node_word(node, 8)?
+            .store(job.0.into(), Ordering::Release);
         let head = self.slot_word(slot, HEAD_FAULT)?;
         let own = self.node_word(node, 0)?;
         let mut seen = head.load(Ordering::SeqCst);
         loop {
-            own.store(u64::from(slot.0) << 32 | seen & 0xffff_ffff, Ordering::Release);
+            own.store(
+                u64::from(slot.0) << 32 | seen & 0xffff_ffff,
+                Ordering::Release,
+            );
             let next = seen & !0xffff_ffff | (u64::from(node) + 1);
             match head.compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return Ok(()),
@@ -225,7 +309,10 @@ impl Table {
     fn open_job(&self, job: JobId) -> Result<()> {
         let waiting = Word::new(JobState::Waiting as u8, 0, Owner::NONE);
         let word = self.job_word(job, 0)?;
-        if word.compare_exchange(0, waiting.0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if word
+            .compare_exchange(0, waiting.0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
             let (_, count) = self.job_nodes(job)?;
             self.emit(EventKind::JobWaiting, job.0, count.into())?;
         }
@@ -263,7 +350,10 @@ impl Table {
         }
         let next = Word::new(JobState::Ready as u8, seen.attempt(), Owner::NONE);
         let word = self.job_word(job, 0)?;
-        if word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if word
+            .compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
             self.emit(EventKind::JobReady, job.0, 0)?;
             self.mark_ready(job)?;
         }
@@ -286,21 +376,14 @@ impl Table {
         self.store_fault(self.job_word(job, WATCH_FAULT)?, fault);
         let next = Word::new(JobState::Failed as u8, seen.attempt(), Owner::NONE);
         let word = self.job_word(job, 0)?;
-        if word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if word
+            .compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
             self.emit(EventKind::JobFailed, job.0, fault.to_bits().into())?;
             self.wake_if_finished()?;
         }
         Ok(())
-    }
-
-    /// Fails a job that was registered and cannot be run, for example for want of a band.
-    pub fn refuse_job(&self, job: JobId, fault: Fault) -> Result<()> {
-        self.mem.writable()?;
-        let seen = self.load_job(job)?;
-        match seen.job() {
-            Some(JobState::Waiting | JobState::Ready) => self.fail_waiting(job, seen, fault),
-            _ => Ok(()),
-        }
     }
 
     /// Claims the first ready job for this process.
@@ -319,7 +402,10 @@ impl Table {
             }
             let attempt = seen.attempt() + 1;
             let next = Word::new(JobState::Running as u8, attempt, me);
-            if word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            if word
+                .compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst)
+                .is_err()
+            {
                 continue;
             }
             self.unmark(job)?;
@@ -347,7 +433,8 @@ impl Table {
             if self.object_state(slot)? == Some(ObjectState::Ready) {
                 continue;
             }
-            self.job_word(claim.job, WATCH_FAULT)?.fetch_and(!0xffff_ffff, Ordering::SeqCst);
+            self.job_word(claim.job, WATCH_FAULT)?
+                .fetch_and(!0xffff_ffff, Ordering::SeqCst);
             self.move_job(claim.job, me, claim.attempt, JobState::Waiting)?;
             fence(Ordering::SeqCst);
             self.advance(claim.job)?;
@@ -358,13 +445,21 @@ impl Table {
 
     /// Ends a claimed job. Its result must be in place before. False if the claim is no longer
     /// this process's.
-    pub fn finish_job(&self, claim: JobClaim, outcome: std::result::Result<(), Fault>) -> Result<bool> {
+    pub fn finish_job(
+        &self,
+        claim: JobClaim,
+        outcome: std::result::Result<(), Fault>,
+    ) -> Result<bool> {
         let me = self.joined()?;
         let (to, kind, value) = match outcome {
             Ok(()) => (JobState::Done, EventKind::JobDone, 0),
             Err(fault) => {
                 self.store_fault(self.job_word(claim.job, WATCH_FAULT)?, fault);
-                (JobState::Failed, EventKind::JobFailed, u64::from(fault.to_bits()))
+                (
+                    JobState::Failed,
+                    EventKind::JobFailed,
+                    u64::from(fault.to_bits()),
+                )
             }
         };
         let moved = self.move_job(claim.job, me, claim.attempt, to)?;
@@ -386,7 +481,9 @@ impl Table {
         let from = Word::new(JobState::Running as u8, attempt, owner);
         let next = Word::new(to as u8, attempt, Owner::NONE);
         let word = self.job_word(job, 0)?;
-        Ok(word.compare_exchange(from.0, next.0, Ordering::SeqCst, Ordering::SeqCst).is_ok())
+        Ok(word
+            .compare_exchange(from.0, next.0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok())
     }
 
     pub(crate) fn fail_dead_job(&self, job: JobId, owner: Owner, attempt: u32) -> Result<bool> {
@@ -400,7 +497,11 @@ impl Table {
     }
 
     pub(crate) fn wake_if_finished(&self) -> Result<()> {
-        if self.finished()? { self.ring_all() } else { Ok(()) }
+        if self.finished()? {
+            self.ring_all()
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether every job that there will be has ended.
@@ -429,7 +530,10 @@ impl Table {
 
     fn finished_by_looking(&self, from: u64, jobs: u64) -> Result<bool> {
         for job in from..jobs {
-            if !self.job_state(JobId(job as u32))?.is_none_or(JobState::ended) {
+            if !self
+                .job_state(JobId(job as u32))?
+                .is_none_or(JobState::ended)
+            {
                 return Ok(false);
             }
         }

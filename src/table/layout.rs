@@ -124,7 +124,9 @@ impl Layout {
             && limits.events.is_power_of_two()
             && (1 << 4..=1 << 24).contains(&limits.events);
         if !sane {
-            return Err(TableError::NotATable { why: format!("limits out of bounds: {limits:?}") });
+            return Err(TableError::NotATable {
+                why: format!("limits out of bounds: {limits:?}"),
+            });
         }
         let mut at = header::END;
         let mut take = |bytes: u64, to: u64| {
@@ -168,7 +170,11 @@ impl Layout {
                 offset: objects.offset,
                 bits: object_bits.offset,
             },
-            job_set: SetPlace { buckets: job_buckets, offset: jobs.offset, bits: job_bits.offset },
+            job_set: SetPlace {
+                buckets: job_buckets,
+                offset: jobs.offset,
+                bits: job_bits.offset,
+            },
             processes,
             events,
             fixed,
@@ -235,14 +241,35 @@ mod tests {
         let layout = Layout::new(limits).unwrap();
         let mut places: Vec<Place> = layout.regions.to_vec();
         for set in [layout.object_set, layout.job_set] {
-            places.push(Place { offset: set.offset, bytes: set.buckets * 8 });
+            places.push(Place {
+                offset: set.offset,
+                bytes: set.buckets * 8,
+            });
             let bits = (set.buckets * 8).div_ceil(SET_CHUNK).div_ceil(64) * 8;
-            places.push(Place { offset: set.bits, bytes: bits });
+            places.push(Place {
+                offset: set.bits,
+                bytes: bits,
+            });
         }
-        places.extend([layout.processes, layout.events, Place { offset: 0, bytes: header::END }]);
+        places.extend([
+            layout.processes,
+            layout.events,
+            Place {
+                offset: 0,
+                bytes: header::END,
+            },
+        ]);
         places.sort_by_key(|p| p.offset);
-        assert!(places.windows(2).all(|w| w[0].offset + w[0].bytes <= w[1].offset));
-        assert!(places.last().is_some_and(|p| p.offset + p.bytes <= layout.total));
+        assert!(
+            places
+                .windows(2)
+                .all(|w| w[0].offset + w[0].bytes <= w[1].offset)
+        );
+        assert!(
+            places
+                .last()
+                .is_some_and(|p| p.offset + p.bytes <= layout.total)
+        );
         assert_eq!(limits_from_words(limits_to_words(&limits)), Some(limits));
     }
 
@@ -256,10 +283,22 @@ mod tests {
     #[test]
     fn senseless_limits_are_refused() {
         for limits in [
-            Limits { objects: 0, ..Limits::default() },
-            Limits { events: 1000, ..Limits::default() },
-            Limits { processes: 5000, ..Limits::default() },
-            Limits { text_bytes: u64::MAX, ..Limits::default() },
+            Limits {
+                objects: 0,
+                ..Limits::default()
+            },
+            Limits {
+                events: 1000,
+                ..Limits::default()
+            },
+            Limits {
+                processes: 5000,
+                ..Limits::default()
+            },
+            Limits {
+                text_bytes: u64::MAX,
+                ..Limits::default()
+            },
         ] {
             assert!(Layout::new(limits).is_err());
         }

@@ -41,7 +41,10 @@ impl TextRef {
 
 impl Mem {
     pub fn new(map: Mapping, layout: Layout) -> Mem {
-        Mem { map: Arc::new(map), layout }
+        Mem {
+            map: Arc::new(map),
+            layout,
+        }
     }
 
     pub fn map(&self) -> &Mapping {
@@ -51,19 +54,28 @@ impl Mem {
     /// The word at a byte offset.
     #[inline]
     pub fn word(&self, offset: u64) -> Result<&AtomicU64> {
-        self.map.word(offset).ok_or(TableError::Corrupt { what: "offset", value: offset })
+        self.map.word(offset).ok_or(TableError::Corrupt {
+            what: "offset",
+            value: offset,
+        })
     }
 
     /// Refuses the move on a read-only attachment.
     #[inline]
     pub fn writable(&self) -> Result<()> {
-        if self.map.writable() { Ok(()) } else { Err(TableError::ReadOnly) }
+        if self.map.writable() {
+            Ok(())
+        } else {
+            Err(TableError::ReadOnly)
+        }
     }
 
     /// How far a counter has come. More than its capacity cannot be.
     #[inline]
     pub fn count(&self, counter: Counter) -> Result<u64> {
-        let n = self.word(header::COUNTERS + counter as u64 * 8)?.load(Ordering::Acquire);
+        let n = self
+            .word(header::COUNTERS + counter as u64 * 8)?
+            .load(Ordering::Acquire);
         if n > self.layout.capacity(counter) {
             return Err(TableError::corrupt("count", n));
         }
@@ -79,7 +91,10 @@ impl Mem {
         loop {
             let end = now + n;
             if end > limit {
-                return Err(TableError::Full { what: what(counter), limit });
+                return Err(TableError::Full {
+                    what: what(counter),
+                    limit,
+                });
             }
             // Memory first: whatever is below the counter can be read without a fault.
             self.back(region, end * size)?;
@@ -117,7 +132,9 @@ impl Mem {
 
     /// Takes memory for some bytes of the mapping.
     pub fn take(&self, offset: u64, bytes: u64, what: &'static str) -> Result<()> {
-        self.map.back(offset, bytes).map_err(|source: io::Error| TableError::NoMemory { what, source })
+        self.map
+            .back(offset, bytes)
+            .map_err(|source: io::Error| TableError::NoMemory { what, source })
     }
 
     /// Copies a text into the table.
@@ -126,9 +143,13 @@ impl Mem {
         let first = self.bump(Counter::TextWords, words, Region::Text, 8)?;
         let base = self.layout.region(Region::Text).offset + first * 8;
         for (i, chunk) in text.chunks(8).enumerate() {
-            self.word(base + i as u64 * 8)?.store(pack(chunk), Ordering::Relaxed);
+            self.word(base + i as u64 * 8)?
+                .store(pack(chunk), Ordering::Relaxed);
         }
-        Ok(TextRef { word: first, len: text.len() })
+        Ok(TextRef {
+            word: first,
+            len: text.len(),
+        })
     }
 
     fn text_base(&self, text: TextRef, max: usize) -> Result<u64> {
@@ -145,7 +166,12 @@ impl Mem {
         let base = self.text_base(text, max)?;
         let mut out = Vec::with_capacity(text.len + 8);
         for i in 0..(text.len as u64).div_ceil(8) {
-            out.extend_from_slice(&self.word(base + i * 8)?.load(Ordering::Relaxed).to_le_bytes());
+            out.extend_from_slice(
+                &self
+                    .word(base + i * 8)?
+                    .load(Ordering::Relaxed)
+                    .to_le_bytes(),
+            );
         }
         out.truncate(text.len);
         Ok(out)

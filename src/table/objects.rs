@@ -129,7 +129,11 @@ impl Table {
     pub fn register_object(&self, spec: &ObjectSpec<'_>) -> Result<SlotId> {
         self.mem.writable()?;
         if spec.key.len() > Limits::KEY_BYTES {
-            return Err(TableError::TooLong { what: "key", len: spec.key.len(), max: Limits::KEY_BYTES });
+            return Err(TableError::TooLong {
+                what: "key",
+                len: spec.key.len(),
+                max: Limits::KEY_BYTES,
+            });
         }
         let hash = xxh3_64_with_seed(spec.key.as_bytes(), self.seed);
         let place = &self.mem.layout.object_set;
@@ -171,7 +175,11 @@ impl Table {
             return Ok(packed);
         }
         if etag.len() > Limits::KEY_BYTES {
-            return Err(TableError::TooLong { what: "ETag", len: etag.len(), max: Limits::KEY_BYTES });
+            return Err(TableError::TooLong {
+                what: "ETag",
+                len: etag.len(),
+                max: Limits::KEY_BYTES,
+            });
         }
         Ok((3, self.mem.put_text(etag.as_bytes())?.pack(), 0))
     }
@@ -200,7 +208,9 @@ impl Table {
 
     /// Tells the downloader to look at this slot even if it has passed it.
     pub(crate) fn wanted_again(&self, slot: SlotId) -> Result<()> {
-        self.mem.word(header::WANTED_LOW)?.fetch_min(slot.0.into(), Ordering::SeqCst);
+        self.mem
+            .word(header::WANTED_LOW)?
+            .fetch_min(slot.0.into(), Ordering::SeqCst);
         Table::FETCH_BELL.ring(&self.mem, 1)
     }
 
@@ -265,7 +275,11 @@ impl Table {
         self.store_fault(self.slot_word(claim.slot, HEAD_FAULT)?, fault);
         let moved = self.end_claim(claim, ObjectState::Failed)?;
         if moved {
-            self.emit(EventKind::ObjectFailed, claim.slot.0, fault.to_bits().into())?;
+            self.emit(
+                EventKind::ObjectFailed,
+                claim.slot.0,
+                fault.to_bits().into(),
+            )?;
             self.tell_jobs(claim.slot)?;
         }
         Ok(moved)
@@ -275,6 +289,11 @@ impl Table {
     pub fn release_object(&self, claim: ObjectClaim) -> Result<bool> {
         let moved = self.end_claim(claim, ObjectState::Wanted)?;
         if moved {
+            self.emit(
+                EventKind::ObjectWanted,
+                claim.slot.0,
+                self.size(claim.slot)?,
+            )?;
             self.wanted_again(claim.slot)?;
         }
         Ok(moved)
@@ -295,7 +314,11 @@ impl Table {
     ) -> Result<bool> {
         let word = self.slot_word(slot, 0)?;
         let mut seen = Word(word.load(Ordering::SeqCst));
-        let keep = if to == ObjectState::Wanted { Word::WAITER | Word::RANGE_WAITER } else { 0 };
+        let keep = if to == ObjectState::Wanted {
+            Word::WAITER | Word::RANGE_WAITER
+        } else {
+            0
+        };
         loop {
             let mine = seen.object() == Some(ObjectState::Fetching)
                 && seen.attempt() == attempt
@@ -347,7 +370,9 @@ impl Table {
         let mut node = self.slot_word(slot, HEAD_FAULT)?.load(Ordering::SeqCst) as u32;
         let mut left = self.mem.count(Counter::Nodes)?;
         while node != 0 {
-            left = left.checked_sub(1).ok_or(TableError::corrupt("node list", slot.0.into()))?;
+            left = left
+                .checked_sub(1)
+                .ok_or(TableError::corrupt("node list", slot.0.into()))?;
             let (next, job) = self.node_next_and_job(node - 1)?;
             self.advance(job)?;
             node = next;
@@ -359,11 +384,16 @@ impl Table {
 /// Packs an ETag that is an MD5, or an MD5 of parts followed by their number.
 fn pack_md5_etag(etag: &str) -> Option<(u64, u64, u64)> {
     let (digest, parts) = match etag.split_once('-') {
-        Some((digest, n)) => (digest, Some(n.parse::<u32>().ok().filter(|p| p.to_string() == n)?)),
+        Some((digest, n)) => (
+            digest,
+            Some(n.parse::<u32>().ok().filter(|p| p.to_string() == n)?),
+        ),
         None => (etag, None),
     };
     let plain = digest.len() == 32
-        && digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        && digest
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if !plain {
         return None;
     }

@@ -79,16 +79,21 @@ pub(crate) fn identity_lives(id: u64, start_time: impl Fn(u32) -> Option<u64>) -
 }
 
 impl Table {
-    pub(crate) const JOBS_BELL: Bell =
-        Bell { count: header::JOBS_BELL, sleepers: header::JOBS_SLEEPERS };
-    pub(crate) const FETCH_BELL: Bell =
-        Bell { count: header::FETCH_BELL, sleepers: header::FETCH_SLEEPERS };
+    pub(crate) const JOBS_BELL: Bell = Bell {
+        count: header::JOBS_BELL,
+        sleepers: header::JOBS_SLEEPERS,
+    };
+    pub(crate) const FETCH_BELL: Bell = Bell {
+        count: header::FETCH_BELL,
+        sleepers: header::FETCH_SLEEPERS,
+    };
 
     fn field(&self, index: u32, field: u64) -> Result<&AtomicU64> {
         if index >= self.mem.layout.limits.processes {
             return Err(TableError::corrupt("process", index.into()));
         }
-        self.mem.word(self.mem.layout.processes.offset + u64::from(index) * LINE + field)
+        self.mem
+            .word(self.mem.layout.processes.offset + u64::from(index) * LINE + field)
     }
 
     /// Takes a record for this process; the returned handle can claim work.
@@ -98,7 +103,10 @@ impl Table {
         let limit = self.mem.layout.limits.processes;
         for index in 0..limit {
             let word = self.field(index, IDENTITY)?;
-            if word.compare_exchange(0, id, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            if word
+                .compare_exchange(0, id, Ordering::SeqCst, Ordering::SeqCst)
+                .is_err()
+            {
                 continue;
             }
             let head = self.field(index, GENERATION_AND_ROLE)?;
@@ -107,9 +115,16 @@ impl Table {
             for field in [GROUP, BYTES, REQUESTS, BUSY_NS] {
                 self.field(index, field)?.store(0, Ordering::SeqCst);
             }
-            return Ok(Table { me: Owner::new(index, generation), role, ..self.clone() });
+            return Ok(Table {
+                me: Owner::new(index, generation),
+                role,
+                ..self.clone()
+            });
         }
-        Err(TableError::Full { what: "processes", limit: limit.into() })
+        Err(TableError::Full {
+            what: "processes",
+            limit: limit.into(),
+        })
     }
 
     /// Who this handle is in the table; nobody for one that has not joined.
@@ -120,7 +135,11 @@ impl Table {
     /// Errors unless this handle may claim work.
     pub(crate) fn joined(&self) -> Result<Owner> {
         self.mem.writable()?;
-        if self.me.is_none() { Err(TableError::NotJoined) } else { Ok(self.me) }
+        if self.me.is_none() {
+            Err(TableError::NotJoined)
+        } else {
+            Ok(self.me)
+        }
     }
 
     /// Gives a dead process's record back. Its work must have been swept.
@@ -133,7 +152,8 @@ impl Table {
         // Generations go round after a million uses of one record.
         let next = (u64::from(owner.generation()) % 0xf_ffff) + 1;
         head.store(next << 8, Ordering::SeqCst);
-        self.field(owner.index(), IDENTITY)?.store(0, Ordering::SeqCst);
+        self.field(owner.index(), IDENTITY)?
+            .store(0, Ordering::SeqCst);
         Ok(())
     }
 
@@ -145,8 +165,11 @@ impl Table {
             if id == 0 {
                 continue;
             }
-            let head = self.field(index, GENERATION_AND_ROLE)?.load(Ordering::Acquire);
-            let get = |field| Ok::<u64, TableError>(self.field(index, field)?.load(Ordering::Relaxed));
+            let head = self
+                .field(index, GENERATION_AND_ROLE)?
+                .load(Ordering::Acquire);
+            let get =
+                |field| Ok::<u64, TableError>(self.field(index, field)?.load(Ordering::Relaxed));
             all.push(ProcessView {
                 owner: Owner::new(index, (head >> 8) as u32),
                 role: Role::from_bits(head as u8).unwrap_or(Role::Stranger),
@@ -166,7 +189,9 @@ impl Table {
         for index in 0..self.mem.layout.limits.processes {
             let id = self.field(index, IDENTITY)?.load(Ordering::Acquire);
             if id != 0 && !identity_lives(id, proc::start_time) {
-                let head = self.field(index, GENERATION_AND_ROLE)?.load(Ordering::Acquire);
+                let head = self
+                    .field(index, GENERATION_AND_ROLE)?
+                    .load(Ordering::Acquire);
                 dead.push(Owner::new(index, (head >> 8) as u32));
             }
         }
@@ -176,7 +201,8 @@ impl Table {
     /// Notes the process group of the command that this process runs, 0 for none, so that the
     /// coordinator can end the command if this process dies.
     pub fn set_group(&self, group: u32) -> Result<()> {
-        self.field(self.joined()?.index(), GROUP)?.store(group.into(), Ordering::SeqCst);
+        self.field(self.joined()?.index(), GROUP)?
+            .store(group.into(), Ordering::SeqCst);
         Ok(())
     }
 
@@ -204,7 +230,9 @@ impl Table {
     /// Moves the run on; it never goes back. Everybody who sleeps on a bell looks again.
     pub fn set_phase(&self, phase: Phase) -> Result<()> {
         self.mem.writable()?;
-        self.mem.word(header::PHASE)?.fetch_max(phase as u64, Ordering::SeqCst);
+        self.mem
+            .word(header::PHASE)?
+            .fetch_max(phase as u64, Ordering::SeqCst);
         self.ring_all()
     }
 
@@ -246,13 +274,22 @@ mod tests {
         one.add_figures(5, 1, 7).unwrap();
         let seen = table.processes().unwrap();
         let mine = seen.iter().find(|p| p.owner == one.me()).unwrap();
-        assert_eq!((mine.role, mine.bytes, mine.pid), (Role::Worker, 5, std::process::id()));
+        assert_eq!(
+            (mine.role, mine.bytes, mine.pid),
+            (Role::Worker, 5, std::process::id())
+        );
         table.free_record(one.me()).unwrap();
         let two = table.join(Role::Planner).unwrap();
         assert_eq!(two.me().index(), one.me().index());
         assert_ne!(two.me(), one.me());
         table.free_record(one.me()).unwrap();
-        assert!(table.processes().unwrap().iter().any(|p| p.owner == two.me()));
+        assert!(
+            table
+                .processes()
+                .unwrap()
+                .iter()
+                .any(|p| p.owner == two.me())
+        );
     }
 
     #[test]

@@ -19,7 +19,10 @@ const PATIENCE_NS: u64 = 500_000_000;
 impl Table {
     /// Appends an event to the ring.
     pub(crate) fn emit(&self, kind: EventKind, id: u32, value: u64) -> Result<()> {
-        let ticket = self.mem.word(header::EVENTS_HEAD)?.fetch_add(1, Ordering::AcqRel);
+        let ticket = self
+            .mem
+            .word(header::EVENTS_HEAD)?
+            .fetch_add(1, Ordering::AcqRel);
         let base = self.event_at(ticket);
         self.mem.word(base)?.store(0, Ordering::Release);
         fence(Ordering::Release);
@@ -41,9 +44,29 @@ impl Table {
 
     /// Says something to the user of the run: it appears in the coordinator's output.
     pub fn note(&self, text: &str) -> Result<()> {
+        self.say(text, false)
+    }
+
+    /// Says why something failed; shown as an error.
+    pub fn complain(&self, text: &str) -> Result<()> {
+        self.say(text, true)
+    }
+
+    fn say(&self, text: &str, error: bool) -> Result<()> {
         self.mem.writable()?;
         let text = self.mem.put_text(text.as_bytes())?;
-        self.emit(EventKind::Note, 0, text.pack())
+        self.emit(EventKind::Note, error.into(), text.pack())
+    }
+
+    /// Says that everything is registered: no more jobs will come.
+    pub fn planned(&self, products: u64) -> Result<()> {
+        let jobs = self.jobs_len()?;
+        self.emit(
+            EventKind::Planned,
+            u32::try_from(products).unwrap_or(u32::MAX),
+            jobs.into(),
+        )?;
+        self.set_phase(super::Phase::Planned)
     }
 
     /// The text of a [`EventKind::Note`].
@@ -104,7 +127,9 @@ impl EventReader {
                 // Overwritten while we looked; the next turn counts it.
                 self.lost += 1;
                 self.next += 1;
-            } else if now_ns().saturating_sub(*self.stuck_since.get_or_insert_with(now_ns)) > PATIENCE_NS {
+            } else if now_ns().saturating_sub(*self.stuck_since.get_or_insert_with(now_ns))
+                > PATIENCE_NS
+            {
                 self.stuck_since = None;
                 self.lost += 1;
                 self.next += 1;
@@ -133,7 +158,10 @@ mod tests {
 
     #[test]
     fn events_come_in_order_and_overruns_are_counted() {
-        let limits = Limits { events: 16, ..Limits::for_objects(64) };
+        let limits = Limits {
+            events: 16,
+            ..Limits::for_objects(64)
+        };
         let table = Table::create(limits).unwrap();
         let mut reader = EventReader::default();
         table.emit(EventKind::JobDone, 3, 4).unwrap();

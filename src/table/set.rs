@@ -95,5 +95,7 @@ pub(crate) fn insert(
 }
 
 fn record_of(bucket: u64) -> Result<u32> {
-    (bucket as u32).checked_sub(1).ok_or(TableError::corrupt("bucket", bucket))
+    (bucket as u32)
+        .checked_sub(1)
+        .ok_or(TableError::corrupt("bucket", bucket))
 }

@@ -49,6 +49,7 @@ impl Table {
         match word.object() {
             Some(ObjectState::Fetching) if dead.contains(&word.owner()) => {
                 if self.move_slot(slot, word.owner(), word.attempt(), ObjectState::Wanted)? {
+                    self.emit(EventKind::ObjectWanted, slot.0, self.size(slot)?)?;
                     self.wanted_again(slot)?;
                     swept.objects += 1;
                 }

@@ -141,9 +141,20 @@ impl Table {
         let Some(state) = self.object_state(slot)? else {
             return Ok(None);
         };
-        let fault = if state == ObjectState::Failed { self.object_fault(slot)? } else { None };
+        let fault = if state == ObjectState::Failed {
+            self.object_fault(slot)?
+        } else {
+            None
+        };
         let (key, size, etag) = (self.key(slot)?, self.size(slot)?, self.etag(slot)?);
-        Ok(Some(ObjectView { slot, key, size, etag, state, fault }))
+        Ok(Some(ObjectView {
+            slot,
+            key,
+            size,
+            etag,
+            state,
+            fault,
+        }))
     }
 
     /// A job; `None` for an unfinished record.
@@ -152,7 +163,11 @@ impl Table {
         let Some(state) = self.job_state(job)? else {
             return Ok(None);
         };
-        let fault = if state == JobState::Failed { self.job_fault(job)? } else { None };
+        let fault = if state == JobState::Failed {
+            self.job_fault(job)?
+        } else {
+            None
+        };
         Ok(Some(JobView {
             job,
             name: self.job_name(job)?,

@@ -39,7 +39,12 @@ impl Table {
             }
             if let Some(marked) = self.mark(slot, Word::WAITER, || Ok(false))? {
                 let until = deadline.or_within(LOOK_AGAIN);
-                futex::wait(self.slot_word(slot, 0)?, marked.futex(), Mask::STATE, Some(until));
+                futex::wait(
+                    self.slot_word(slot, 0)?,
+                    marked.futex(),
+                    Mask::STATE,
+                    Some(until),
+                );
             }
             self.still_running()?;
         }
@@ -100,7 +105,11 @@ impl Table {
                 return Ok(None);
             }
             // More than the kernel can watch at once are looked at in turns.
-            let bound = if slots.len() > WAIT_ANY_MAX { LOOK_AGAIN / 25 } else { LOOK_AGAIN };
+            let bound = if slots.len() > WAIT_ANY_MAX {
+                LOOK_AGAIN / 25
+            } else {
+                LOOK_AGAIN
+            };
             if asleep.len() == slots.len().min(WAIT_ANY_MAX) {
                 futex::wait_any(&asleep, Some(deadline.or_within(bound)));
             }
@@ -119,7 +128,9 @@ impl Table {
             Some(ObjectState::Ready) => Ok(Some(Outcome::Ready)),
             Some(ObjectState::Failed) => {
                 let fault = self.object_fault(slot)?;
-                Ok(Some(Outcome::Failed(fault.unwrap_or(Fault::new(FaultCode::Stopped, 0)))))
+                Ok(Some(Outcome::Failed(
+                    fault.unwrap_or(Fault::new(FaultCode::Stopped, 0)),
+                )))
             }
             Some(ObjectState::Evicted) => self.want(slot).map(|()| None),
             _ => Ok(None),
@@ -136,8 +147,10 @@ impl Table {
         self.mem.writable()?;
         let word = self.slot_word(slot, 0)?;
         let seen = Word(word.load(Ordering::SeqCst));
-        let moving =
-            matches!(seen.object(), Some(ObjectState::Wanted | ObjectState::Fetching));
+        let moving = matches!(
+            seen.object(),
+            Some(ObjectState::Wanted | ObjectState::Fetching)
+        );
         if !moving && seen.state_bits() != 0 {
             return Ok(None);
         }

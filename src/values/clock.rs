@@ -18,9 +18,10 @@ impl Deadline {
 
     /// Gives up `timeout` from now; `None` never does.
     pub fn after(timeout: Option<Duration>) -> Deadline {
-        Deadline(timeout.map(|t| {
-            now_ns().saturating_add(u64::try_from(t.as_nanos()).unwrap_or(u64::MAX))
-        }))
+        Deadline(
+            timeout
+                .map(|t| now_ns().saturating_add(u64::try_from(t.as_nanos()).unwrap_or(u64::MAX))),
+        )
     }
 
     /// Whether the point has passed.

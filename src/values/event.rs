@@ -66,9 +66,9 @@ pub enum EventKind {
     JobFailed = 10,
     /// Its worker died and it can be claimed again. Value: the attempt.
     JobHandedOn = 11,
-    /// The planner has registered everything. Value: number of jobs.
+    /// The planner has registered everything. Id: products. Value: jobs.
     Planned = 12,
-    /// A sentence for the user. Id and value: where its text stands.
+    /// A sentence for the user. Id: 1 for an error, else 0. Value: where its text stands.
     Note = 13,
     /// A request is tried again. Id: the slot. Value: the fault's bits.
     Retry = 14,
@@ -79,8 +79,20 @@ impl EventKind {
     pub fn from_bits(bits: u8) -> Option<EventKind> {
         use EventKind::*;
         [
-            ObjectWanted, ObjectFetching, ObjectReady, ObjectFailed, ObjectEvicted, JobWaiting,
-            JobReady, JobRunning, JobDone, JobFailed, JobHandedOn, Planned, Note, Retry,
+            ObjectWanted,
+            ObjectFetching,
+            ObjectReady,
+            ObjectFailed,
+            ObjectEvicted,
+            JobWaiting,
+            JobReady,
+            JobRunning,
+            JobDone,
+            JobFailed,
+            JobHandedOn,
+            Planned,
+            Note,
+            Retry,
         ]
         .into_iter()
         .find(|k| *k as u8 == bits)

@@ -87,12 +87,20 @@ impl FaultCode {
             FaultCode::Changed => "the object was replaced during the run: run again",
             FaultCode::Unreachable => "check the network and --endpoint, then run again",
             FaultCode::Server => "the store has a fault of its own: run again later",
-            FaultCode::Protocol => "check that --endpoint is an S3 store and not a proxy or a web page",
-            FaultCode::Staging => "free space in the staging directory or choose another with --staging",
+            FaultCode::Protocol => {
+                "check that --endpoint is an S3 store and not a proxy or a web page"
+            }
+            FaultCode::Staging => {
+                "free space in the staging directory or choose another with --staging"
+            }
             FaultCode::Input => "see the failure of the object it names",
             FaultCode::Processor => "see the end of the processor's output",
-            FaultCode::ProcessorKilled => "see the end of the processor's output; signal 9 often means that memory ran out",
-            FaultCode::WorkerDied => "the processor takes its worker down: run it alone to find out why",
+            FaultCode::ProcessorKilled => {
+                "see the end of the processor's output; signal 9 often means that memory ran out"
+            }
+            FaultCode::WorkerDied => {
+                "the processor takes its worker down: run it alone to find out why"
+            }
             FaultCode::NoOutput => "the processor must write the file that {out} names",
             FaultCode::Output => "free space in the output directory or choose another with --out",
             FaultCode::Planning => "see the planner's message for this product",
@@ -113,7 +121,10 @@ pub struct Fault {
 impl Fault {
     /// A fault with its detail, cut to 24 bits.
     pub fn new(code: FaultCode, detail: u32) -> Fault {
-        Fault { code, detail: detail & 0xff_ffff }
+        Fault {
+            code,
+            detail: detail & 0xff_ffff,
+        }
     }
 
     /// As 32 bits, never 0.
@@ -123,8 +134,13 @@ impl Fault {
 
     /// From 32 bits; `None` for 0 and for codes that do not exist.
     pub fn from_bits(bits: u32) -> Option<Fault> {
-        let code = FaultCode::ALL.into_iter().find(|c| *c as u32 == bits >> 24)?;
-        Some(Fault { code, detail: bits & 0xff_ffff })
+        let code = FaultCode::ALL
+            .into_iter()
+            .find(|c| *c as u32 == bits >> 24)?;
+        Some(Fault {
+            code,
+            detail: bits & 0xff_ffff,
+        })
     }
 }
 

@@ -14,7 +14,10 @@ pub struct ByteRange {
 impl ByteRange {
     /// The range `start..end`; an end before the start gives an empty range.
     pub fn new(start: u64, end: u64) -> ByteRange {
-        ByteRange { start, end: end.max(start) }
+        ByteRange {
+            start,
+            end: end.max(start),
+        }
     }
 
     /// Number of bytes.

@@ -52,7 +52,10 @@ fn component(part: &str) -> String {
     while !part.is_char_boundary(cut) {
         cut -= 1;
     }
-    let head: String = part[..cut].chars().map(|c| if c == '\0' { '_' } else { c }).collect();
+    let head: String = part[..cut]
+        .chars()
+        .map(|c| if c == '\0' { '_' } else { c })
+        .collect();
     format!("{MARK}{:032x}~{head}", xxh3_128(part.as_bytes()))
 }
 
@@ -65,7 +68,10 @@ mod tests {
     #[test]
     fn ordinary_keys_keep_the_buckets_layout() {
         let at = |key| staged_path(Path::new("/s"), "eodata", key);
-        assert_eq!(at("a/b c+d%20é.jp2"), Path::new("/s/eodata/a/b c+d%20é.jp2"));
+        assert_eq!(
+            at("a/b c+d%20é.jp2"),
+            Path::new("/s/eodata/a/b c+d%20é.jp2")
+        );
     }
 
     #[test]
@@ -73,15 +79,37 @@ mod tests {
         let long = "x".repeat(300);
         let long2 = format!("{}y", "x".repeat(299));
         let keys = [
-            "..", "../..", "/", "/etc/passwd", "etc/passwd", "a//b", "a/b", "a/./b", "a/../b", "",
-            ".", "%~empty", "%~dot", "%~dotdot", "a/%~dotdot/b", "a\0b", "a_b", &long, &long2, "a/",
-            "%~", "%~~",
+            "..",
+            "../..",
+            "/",
+            "/etc/passwd",
+            "etc/passwd",
+            "a//b",
+            "a/b",
+            "a/./b",
+            "a/../b",
+            "",
+            ".",
+            "%~empty",
+            "%~dot",
+            "%~dotdot",
+            "a/%~dotdot/b",
+            "a\0b",
+            "a_b",
+            &long,
+            &long2,
+            "a/",
+            "%~",
+            "%~~",
         ];
         let mut seen = HashSet::new();
         for key in keys {
             let path = staged_path(Path::new("/s"), "b", key);
             assert!(path.starts_with("/s/b"), "{key:?} -> {path:?}");
-            assert!(path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_))));
+            assert!(
+                path.components()
+                    .all(|c| matches!(c, Component::RootDir | Component::Normal(_)))
+            );
             assert!(path.components().all(|c| c.as_os_str().len() <= NAME_MAX));
             assert!(!path.as_os_str().to_string_lossy().contains('\0'));
             assert!(seen.insert(path.clone()), "{key:?} shares {path:?}");

@@ -37,7 +37,9 @@ impl ObjectState {
     /// From the state bits of a word.
     pub fn from_bits(bits: u8) -> Option<ObjectState> {
         use ObjectState::*;
-        [Wanted, Fetching, Ready, Failed, Evicted].into_iter().find(|s| *s as u8 == bits)
+        [Wanted, Fetching, Ready, Failed, Evicted]
+            .into_iter()
+            .find(|s| *s as u8 == bits)
     }
 
     /// The name used in records and help.
@@ -72,7 +74,9 @@ impl JobState {
     /// From the state bits of a word.
     pub fn from_bits(bits: u8) -> Option<JobState> {
         use JobState::*;
-        [Waiting, Ready, Running, Done, Failed].into_iter().find(|s| *s as u8 == bits)
+        [Waiting, Ready, Running, Done, Failed]
+            .into_iter()
+            .find(|s| *s as u8 == bits)
     }
 
     /// The name used in records and help.

@@ -1,0 +1,3 @@
+//! What both commands share.
+
+pub mod store_args;

@@ -1,0 +1,83 @@
+//! `cotec`: the store by hand.
+
+mod commands;
+mod common;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::{exit_code, ls, put};
+use common::store_args::StoreArgs;
+use cotec::store::{Address, Environment, S3Store, StoreConfig, StoreError};
+
+/// Lists, fetches and uploads objects with the engine of cotec-coord
+#[derive(Debug, Parser)]
+#[command(name = "cotec", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Print one JSON record per line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List a bucket below a prefix
+    Ls(ls::Args),
+    /// Upload a file, or everything in a directory
+    Put(put::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::Ls(args) => ls::run(args, &cli),
+        Command::Put(args) => put::run(args, &cli),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("cotec: {error}");
+            ExitCode::from(exit_code(error.kind()))
+        }
+    }
+}
+
+impl Cli {
+    /// The configuration of the store that an address is in.
+    fn config(&self, address: &Address) -> Result<StoreConfig, StoreError> {
+        let mut options = self.store.options();
+        if let Some(bucket) = options.bucket.replace(address.bucket.clone())
+            && bucket != address.bucket
+        {
+            return Err(StoreError::Config {
+                message: format!(
+                    "--bucket {bucket} and {address} name two buckets; leave out --bucket"
+                ),
+            });
+        }
+        StoreConfig::resolve(&options, &Environment::from_process())
+    }
+
+    /// Runs `work` with the store that an address is in.
+    fn with_store<T>(
+        &self,
+        address: &Address,
+        work: impl AsyncFnOnce(S3Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let config = self.config(address)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| StoreError::Local {
+                path: "/proc/self".into(),
+                action: "start the runtime in",
+                source,
+            })?;
+        runtime.block_on(async { work(S3Store::new(config)?).await })
+    }
+}

@@ -1,0 +1,100 @@
+//! What a run is asked to do, and why it may not begin.
+
+use std::path::PathBuf;
+
+use crate::fetch::StagingError;
+use crate::store::{ErrorKind, StoreError, StoreOptions};
+use crate::table::TableError;
+use crate::task::{JobFile, JobFileError};
+use crate::values::Limits;
+use crate::work::Native;
+
+use super::exit::ExitCode;
+use super::observe::Observer;
+
+/// A run.
+pub struct RunConfig<'a> {
+    /// What to do.
+    pub jobfile: JobFile,
+    /// The store as the command line wants it; the job file's settings fill the gaps.
+    pub store: StoreOptions,
+    /// Serve this directory as the store, each sub-directory a bucket.
+    pub serve: Option<PathBuf>,
+    /// Capacities of the table.
+    pub limits: Limits,
+    /// The processor of tasks that name none.
+    pub native: Option<Native<'a>>,
+    /// Who is told what happens.
+    pub observer: &'a mut dyn Observer,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// How a dry run is printed.
+    pub output: Output,
+}
+
+/// For people or for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Lines for people.
+    Text,
+    /// A JSON record for each event.
+    Json,
+}
+
+/// Why a run could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The job file.
+    #[error(transparent)]
+    JobFile(#[from] JobFileError),
+    /// The store's settings.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The staging directory.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    /// The output directory.
+    #[error("the output directory {} cannot be written: {source}; choose another with --out", path.display())]
+    Output {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The operating system refused a call that a run cannot do without.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The command line asks for two things that exclude each other, or for a missing part.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl RunError {
+    pub(super) fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> RunError {
+        move |source| RunError::System { what, source }
+    }
+
+    /// The exit code that fits.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            RunError::JobFile(_) | RunError::Usage(_) => ExitCode::Usage,
+            RunError::Store(error) => match error.kind() {
+                ErrorKind::Config => ExitCode::Usage,
+                ErrorKind::Local => ExitCode::Local,
+                _ => ExitCode::Store,
+            },
+            RunError::Staging(_)
+            | RunError::Output { .. }
+            | RunError::Table(_)
+            | RunError::System { .. } => ExitCode::Local,
+        }
+    }
+}

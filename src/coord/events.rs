@@ -1,0 +1,88 @@
+//! From the table's events to what an observer is told.
+
+use crate::table::{JobId, SlotId, Table, TableError};
+use crate::values::{Event, EventKind, Fault, JobState, ObjectState};
+use crate::work::JobResult;
+
+use super::observe::{Happening, What};
+
+/// Looks up the names behind an event.
+pub(super) fn happening(
+    table: &Table,
+    begun_ns: u64,
+    event: &Event,
+) -> Result<Happening, TableError> {
+    let fault = || Fault::from_bits(event.value as u32);
+    let object = |state, fetched, fault| -> Result<What, TableError> {
+        let slot = SlotId(event.id);
+        let (key, size) = (table.key(slot)?, table.size(slot)?);
+        Ok(What::Object {
+            state,
+            key,
+            size,
+            fetched,
+            fault,
+        })
+    };
+    let job = |state: JobState, fault| -> Result<What, TableError> {
+        let job = JobId(event.id);
+        let result = if state.ended() {
+            result_of(table, job)?
+        } else {
+            None
+        };
+        let attempt = table.job(job)?.map_or(0, |view| view.attempt);
+        let name = table.job_name(job)?;
+        Ok(What::Job {
+            state,
+            name,
+            attempt,
+            result: result.map(Box::new),
+            fault,
+        })
+    };
+    let what = match event.kind {
+        EventKind::ObjectWanted => object(ObjectState::Wanted, None, None)?,
+        EventKind::ObjectFetching => object(ObjectState::Fetching, None, None)?,
+        EventKind::ObjectReady => object(ObjectState::Ready, Some(event.value), None)?,
+        EventKind::ObjectFailed => object(ObjectState::Failed, None, fault())?,
+        EventKind::ObjectEvicted => object(ObjectState::Evicted, None, None)?,
+        EventKind::JobWaiting => job(JobState::Waiting, None)?,
+        EventKind::JobReady => job(JobState::Ready, None)?,
+        EventKind::JobRunning => job(JobState::Running, None)?,
+        EventKind::JobDone => job(JobState::Done, None)?,
+        EventKind::JobFailed => job(JobState::Failed, fault())?,
+        EventKind::JobHandedOn => What::HandedOn {
+            name: table.job_name(JobId(event.id))?,
+        },
+        EventKind::Planned => What::Planned {
+            products: event.id.into(),
+            jobs: event.value,
+        },
+        EventKind::Note => What::Note {
+            text: table.note_text(event)?,
+            error: event.id != 0,
+        },
+        EventKind::Retry => {
+            let fault = fault().ok_or(TableError::Corrupt {
+                what: "fault",
+                value: event.value,
+            })?;
+            What::Retry {
+                key: table.key(SlotId(event.id))?,
+                fault,
+            }
+        }
+    };
+    Ok(Happening {
+        at: event.at_ns.saturating_sub(begun_ns) as f64 / 1e9,
+        process: (event.role.name(), event.process),
+        what,
+    })
+}
+
+/// What the worker said of a job that ended.
+pub(super) fn result_of(table: &Table, job: JobId) -> Result<Option<JobResult>, TableError> {
+    let text = table.job_result(job)?;
+    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+}

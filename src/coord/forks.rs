@@ -1,0 +1,166 @@
+//! What the forked processes do.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use crate::fetch::{self, FetchConfig};
+use crate::plan::{self, PlanErrorKind, PlanOptions};
+use crate::store::{S3Store, StoreConfig};
+use crate::sys::segment::Started;
+use crate::table::Table;
+use crate::task::JobFile;
+use crate::values::Role;
+use crate::work::{self, Native, Scratch, WorkConfig};
+
+use super::exit::ExitCode;
+use super::sink::TableSink;
+
+/// The exit status of a child that could not do its work for a reason of this machine.
+const BROKEN: i32 = ExitCode::Local as i32;
+
+/// Everything that the processes of a run share; each gets a copy by being forked.
+pub(super) struct Shared<'a> {
+    pub table: Table,
+    pub table_path: String,
+    pub jobfile: JobFile,
+    pub store: StoreConfig,
+    pub staging: PathBuf,
+    pub out: PathBuf,
+    pub scratch: Scratch,
+    pub workers: usize,
+    pub native: Option<Native<'a>>,
+    pub server: Option<ServerSpec>,
+}
+
+/// The embedded server's part.
+pub(super) struct ServerSpec {
+    pub root: PathBuf,
+    pub listener: TcpListener,
+    pub access: String,
+    pub secret: String,
+}
+
+impl Shared<'_> {
+    /// Runs a role to its end; the value is the process's exit status.
+    pub fn body(&self, role: Role, started: Option<&Started>) -> i32 {
+        let outcome = match role {
+            Role::Planner => return self.plan(),
+            Role::Downloader => self.fetch(),
+            Role::Worker => self.work(),
+            Role::Server => self.serve(started),
+            Role::Coordinator | Role::Stranger => Ok(()),
+        };
+        match outcome {
+            Ok(()) => 0,
+            Err(error) => {
+                let _ = self
+                    .table
+                    .complain(&format!("the {} cannot go on: {error}", role.name()));
+                BROKEN
+            }
+        }
+    }
+
+    fn plan(&self) -> i32 {
+        let complain = |text: String, code: ExitCode| {
+            let _ = self.table.complain(&text);
+            code as i32
+        };
+        let table = match self.table.join(Role::Planner) {
+            Ok(table) => table,
+            Err(error) => return complain(error.to_string(), ExitCode::Local),
+        };
+        let runtime = match tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        {
+            Ok(runtime) => runtime,
+            Err(error) => return complain(error.to_string(), ExitCode::Local),
+        };
+        let sink = TableSink {
+            table: table.clone(),
+            staging: self.staging.clone(),
+            bucket: self.store.bucket.clone(),
+        };
+        let store = match S3Store::new(self.store.clone()) {
+            Ok(store) => store,
+            Err(error) => return complain(error.to_string(), ExitCode::Store),
+        };
+        let options = PlanOptions::default();
+        match runtime.block_on(plan::plan(&self.jobfile, &store, &sink, &options)) {
+            Ok(summary) => match table.planned(summary.products) {
+                Ok(()) => 0,
+                Err(error) => complain(error.to_string(), ExitCode::Local),
+            },
+            Err(error) => {
+                let code = match error.kind() {
+                    PlanErrorKind::JobFile => ExitCode::Usage,
+                    PlanErrorKind::Store => ExitCode::Store,
+                    PlanErrorKind::Local => ExitCode::Local,
+                };
+                complain(error.to_string(), code)
+            }
+        }
+    }
+
+    fn fetch(&self) -> Result<(), Box<dyn std::error::Error>> {
+        let table = self.table.join(Role::Downloader)?;
+        let endpoint = self.store.endpoint_url()?;
+        let connections = fetch::connections_for(endpoint.host_str().unwrap_or_default());
+        let store = S3Store::with_connections(self.store.clone(), connections)?;
+        let config = FetchConfig {
+            staging: self.staging.clone(),
+            connections,
+            until_idle: false,
+        };
+        Ok(fetch::run(&table, store, config)?)
+    }
+
+    fn work(&self) -> Result<(), Box<dyn std::error::Error>> {
+        let table = self.table.join(Role::Worker)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let config = WorkConfig {
+            jobfile: &self.jobfile,
+            staging: &self.staging,
+            bucket: &self.store.bucket,
+            out: &self.out,
+            scratch: &self.scratch,
+            table_path: &self.table_path,
+            threads: (cores / self.workers.max(1)).max(1),
+            native: self.native,
+        };
+        Ok(work::run(&table, &config)?)
+    }
+
+    #[cfg(feature = "embedded")]
+    fn serve(&self, started: Option<&Started>) -> Result<(), Box<dyn std::error::Error>> {
+        let Some(server) = &self.server else {
+            return Ok(());
+        };
+        serve(server, started)
+    }
+
+    #[cfg(not(feature = "embedded"))]
+    fn serve(&self, _: Option<&Started>) -> Result<(), Box<dyn std::error::Error>> {
+        Err("this build has no embedded S3 server (feature `embedded`)".into())
+    }
+}
+
+/// Serves a directory until killed.
+#[cfg(feature = "embedded")]
+pub(super) fn serve(
+    server: &ServerSpec,
+    started: Option<&Started>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let listener = server.listener.try_clone()?;
+    if let Some(started) = started {
+        started.set()?;
+    }
+    Ok(crate::store::embedded::serve(
+        &server.root,
+        listener,
+        &server.access,
+        &server.secret,
+        None,
+    )?)
+}

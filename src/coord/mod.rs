@@ -1,0 +1,34 @@
+//! The coordinator: creates the table, forks the others, watches them, reports.
+//!
+//! It has one thread for life, because it forks again whenever a child dies.
+
+mod children;
+mod config;
+mod dry;
+mod events;
+mod exit;
+mod forks;
+mod json;
+mod native;
+mod observe;
+mod plain;
+mod run;
+#[cfg(feature = "embedded")]
+mod sample;
+mod sink;
+mod summary;
+mod supervise;
+mod tally;
+#[cfg(feature = "cli")]
+mod terminal;
+
+pub use config::{Output, RunConfig, RunError};
+pub use exit::ExitCode;
+pub use json::JsonObserver;
+pub use native::{NativeConfig, run as run_native};
+pub use observe::{Happening, Observer, Progress, What};
+pub use plain::PlainObserver;
+pub use run::run;
+pub use summary::{HeldBack, ResultRecord, Summary};
+#[cfg(feature = "cli")]
+pub use terminal::TerminalObserver;

@@ -1,0 +1,308 @@
+//! A run from its beginning to its summary.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use crate::fetch::Staging;
+use crate::store::{Addressing, Credentials, Environment, Secret, StoreConfig, StoreOptions};
+use crate::sys::fork;
+use crate::sys::segment::Segment;
+use crate::sys::signals::Signals;
+use crate::table::Table;
+use crate::task::StoreSettings;
+use crate::values::Role;
+use crate::values::clock::now_ns;
+use crate::work::Scratch;
+
+use super::children;
+use super::config::{RunConfig, RunError};
+use super::dry;
+use super::exit::ExitCode;
+use super::forks::{ServerSpec, Shared};
+use super::observe::What;
+use super::summary::Ending;
+use super::supervise::Supervisor;
+
+/// How many seconds the embedded server gets to start.
+const SERVER_SECONDS: u64 = 10;
+
+/// Runs a job file to its end. The process must have one thread, and its children are this
+/// function's alone.
+///
+/// # Errors
+/// Why the run could not begin, or had to be left. Failed jobs are no error: the exit code and
+/// the summary tell.
+pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
+    let RunConfig {
+        jobfile,
+        store,
+        serve,
+        limits,
+        native,
+        observer,
+        dry_run,
+        output,
+    } = config;
+    let begun_ns = now_ns();
+    let options = with_settings(store, &jobfile.store);
+    let synthetic = jobfile.store.sample.is_some() && serve.is_none();
+    let (store, server) = store_of(&options, serve, &jobfile)?;
+    if dry_run {
+        return dry::run(&jobfile, &store, server.as_ref(), output);
+    }
+    let staging = Staging::open(&jobfile.staging)?;
+    let not = |source| RunError::Output {
+        path: jobfile.out.clone(),
+        source,
+    };
+    let scratch = Scratch::create(&jobfile.out).map_err(not)?;
+    let out = fs::canonicalize(&jobfile.out).map_err(not)?;
+    let table = Table::create(limits)?;
+    let table_path = table.path();
+    let announcement = announcement(&table_path, &out);
+    let segment = Segment::create(&announcement).map_err(RunError::system("shared segment"))?;
+    let signals = Signals::open().map_err(RunError::system("signalfd"))?;
+    children::adopt_orphans().map_err(RunError::system("PR_SET_CHILD_SUBREAPER"))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = jobfile.workers.unwrap_or(cores).max(1);
+    let scratch = absolute(scratch, &out)?;
+    let shared = Shared {
+        table,
+        table_path,
+        jobfile,
+        store,
+        staging: staging.root().to_owned(),
+        out: out.clone(),
+        scratch,
+        workers,
+        native,
+        server,
+    };
+    let mut supervisor = Supervisor::new(&shared, observer, signals, begun_ns);
+    let place = format!("s3://{} at {}", shared.store.bucket, host_of(&shared.store));
+    supervisor.tell(What::Started {
+        workers,
+        store: place,
+    });
+    if shared.server.is_some() {
+        start_server(&mut supervisor, &segment)?;
+    }
+    supervisor.start(Role::Planner)?;
+    supervisor.start(Role::Downloader)?;
+    for _ in 0..workers {
+        supervisor.start(Role::Worker)?;
+    }
+    let stopped = supervisor.watch();
+    shared.scratch.remove();
+    let stopped = stopped?;
+    let seconds = now_ns().saturating_sub(begun_ns) as f64 / 1e9;
+    let code = verdict(&supervisor, stopped)?;
+    let ending = Ending {
+        table: &shared.table,
+        jobfile: &shared.jobfile,
+        tally: &supervisor.tally,
+        outcome: outcome_name(code),
+        seconds,
+        workers,
+        synthetic,
+        figures: supervisor.figures()?,
+    };
+    let summary = ending.summary()?;
+    let written = summary.write(&out);
+    supervisor.tell(What::Ended(Box::new(summary)));
+    written.map_err(|source| RunError::Output { path: out, source })?;
+    Ok(code)
+}
+
+fn verdict(
+    supervisor: &Supervisor<'_, '_>,
+    stopped: Option<ExitCode>,
+) -> Result<ExitCode, RunError> {
+    let jobs = supervisor.shared.table.count_jobs()?;
+    Ok(match stopped {
+        Some(code) => code,
+        None if jobs.failed == 0 => ExitCode::Done,
+        None if supervisor.only_the_store_failed() => ExitCode::Store,
+        None => ExitCode::SomeFailed,
+    })
+}
+
+fn outcome_name(code: ExitCode) -> &'static str {
+    match code {
+        ExitCode::Done => "done",
+        ExitCode::SomeFailed => "some-failed",
+        ExitCode::Usage => "usage",
+        ExitCode::Store => "store",
+        ExitCode::Local => "local",
+        ExitCode::Interrupted => "interrupted",
+    }
+}
+
+/// What other programs of this user read to find the run.
+fn announcement(table: &str, out: &Path) -> String {
+    let out = out.to_string_lossy();
+    serde_json::json!({
+        "schema": 1,
+        "pid": std::process::id(),
+        "table": table,
+        // A path too long for the segment is cut: the table is what matters.
+        "out": out.chars().take(300).collect::<String>(),
+    })
+    .to_string()
+}
+
+fn absolute(scratch: Scratch, out: &Path) -> Result<Scratch, RunError> {
+    scratch.absolute().map_err(|source| RunError::Output {
+        path: out.to_owned(),
+        source,
+    })
+}
+
+fn host_of(store: &StoreConfig) -> String {
+    match store.endpoint_url() {
+        Ok(url) => {
+            let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+            format!("{}{port}", url.host_str().unwrap_or_default())
+        }
+        Err(_) => String::new(),
+    }
+}
+
+/// The command line's options, with the job file's settings where neither the command line nor
+/// the environment says anything.
+fn with_settings(mut options: StoreOptions, settings: &StoreSettings) -> StoreOptions {
+    let env = Environment::from_process();
+    let fill = |field: &mut Option<String>, from: &Option<String>, names: &[&str]| {
+        if field.is_none() && names.iter().all(|name| env.var(name).is_none()) {
+            field.clone_from(from);
+        }
+    };
+    let endpoints = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    fill(&mut options.endpoint, &settings.endpoint, &endpoints);
+    fill(
+        &mut options.region,
+        &settings.region,
+        &["AWS_REGION", "AWS_DEFAULT_REGION"],
+    );
+    fill(&mut options.profile, &settings.profile, &["AWS_PROFILE"]);
+    fill(&mut options.bucket, &settings.bucket, &[]);
+    options.anonymous |= settings.anonymous;
+    options.requester_pays |= settings.requester_pays;
+    options
+}
+
+/// The store of a run: the one that the options name, a served directory, or the sample.
+fn store_of(
+    options: &StoreOptions,
+    serve: Option<PathBuf>,
+    jobfile: &crate::task::JobFile,
+) -> Result<(StoreConfig, Option<ServerSpec>), RunError> {
+    let (root, bucket) = match (serve, jobfile.store.sample) {
+        (Some(root), _) => {
+            let bucket = served_bucket(&root, options.bucket.as_deref())?;
+            (root, bucket)
+        }
+        (None, Some(products)) => sample(&jobfile.staging, products)?,
+        (None, None) => {
+            let store = StoreConfig::resolve(options, &Environment::from_process())?;
+            return Ok((store, None));
+        }
+    };
+    let listener =
+        TcpListener::bind(("127.0.0.1", 0)).map_err(RunError::system("bind to 127.0.0.1"))?;
+    let port = listener
+        .local_addr()
+        .map_err(RunError::system("local address"))?
+        .port();
+    let (access, secret) = (random_word()?, random_word()?);
+    let store = StoreConfig {
+        endpoint: Some(format!("http://127.0.0.1:{port}")),
+        bucket,
+        region: Some("us-east-1".to_owned()),
+        addressing: Addressing::Path,
+        credentials: Credentials::Keys {
+            access: access.clone(),
+            secret: Secret::new(secret.clone()),
+            token: None,
+        },
+        requester_pays: false,
+    };
+    Ok((
+        store,
+        Some(ServerSpec {
+            root,
+            listener,
+            access,
+            secret,
+        }),
+    ))
+}
+
+fn served_bucket(root: &Path, wanted: Option<&str>) -> Result<String, RunError> {
+    let unreadable =
+        |e: std::io::Error| RunError::Usage(format!("--serve {}: {e}", root.display()));
+    let mut buckets: Vec<String> = fs::read_dir(root)
+        .map_err(unreadable)?
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    buckets.sort();
+    match (wanted, buckets.as_slice()) {
+        (Some(bucket), _) if buckets.iter().any(|b| b == bucket) => Ok(bucket.to_owned()),
+        (None, [only]) => Ok(only.clone()),
+        (None, []) => Err(RunError::Usage(format!(
+            "--serve {}: there is no bucket, that is, no sub-directory",
+            root.display()
+        ))),
+        (wanted, _) => Err(RunError::Usage(format!(
+            "--serve {}: {}; its sub-directories are {}",
+            root.display(),
+            wanted.map_or("name one with --bucket".to_owned(), |b| format!(
+                "no bucket {b:?}"
+            )),
+            buckets.join(", ")
+        ))),
+    }
+}
+
+#[cfg(feature = "embedded")]
+fn sample(staging: &Path, products: u32) -> Result<(PathBuf, String), RunError> {
+    super::sample::make(staging, products)
+}
+
+#[cfg(not(feature = "embedded"))]
+fn sample(_: &Path, _: u32) -> Result<(PathBuf, String), RunError> {
+    Err(RunError::Usage(
+        "this build has no sample (feature `embedded`)".to_owned(),
+    ))
+}
+
+/// A word for the embedded server's credentials, which live as long as the run.
+fn random_word() -> Result<String, RunError> {
+    use std::io::Read;
+    let mut bytes = [0u8; 16];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(RunError::system("/dev/urandom"))?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+fn start_server(supervisor: &mut Supervisor<'_, '_>, segment: &Segment) -> Result<(), RunError> {
+    let shared = supervisor.shared;
+    let started = segment
+        .started()
+        .map_err(RunError::system("started event"))?;
+    let child = fork::fork(|| shared.body(Role::Server, Some(&started)))
+        .map_err(RunError::system("fork"))?;
+    supervisor.children.add(Role::Server, child);
+    if !started.wait(SERVER_SECONDS) {
+        return Err(RunError::System {
+            what: "embedded S3 server",
+            source: std::io::ErrorKind::TimedOut.into(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Where a running planner registers what it finds: the table.
+
+use std::path::PathBuf;
+
+use crate::plan::{BrokenJob, Pending, PlanError, PlanSink, PlannedJob};
+use crate::store::ObjectInfo;
+use crate::table::{JobSpec, ObjectSpec, Outcome, SlotId, Table, TableError};
+use crate::values::{Fault, FaultCode, staged};
+use crate::work::JobResult;
+
+/// Bytes of a metadata file at most; real ones have less than one MB.
+const MAX_METADATA: u64 = 64 << 20;
+
+/// Registers objects and jobs in a table, and reads metadata from staging.
+pub(super) struct TableSink {
+    pub table: Table,
+    pub staging: PathBuf,
+    pub bucket: String,
+}
+
+fn register(error: TableError) -> PlanError {
+    PlanError::Register(error.to_string())
+}
+
+impl TableSink {
+    fn slot(&self, object: &ObjectInfo) -> Result<SlotId, PlanError> {
+        let spec = ObjectSpec {
+            key: &object.key,
+            size: object.size,
+            etag: object.etag.as_deref(),
+        };
+        self.table.register_object(&spec).map_err(register)
+    }
+}
+
+impl PlanSink for TableSink {
+    fn object(&self, object: &ObjectInfo) -> Result<u32, PlanError> {
+        self.slot(object).map(|slot| slot.0)
+    }
+
+    fn job(&self, job: &PlannedJob<'_>) -> Result<(), PlanError> {
+        let payload = job
+            .payload
+            .to_bytes()
+            .map_err(|e| PlanError::Register(e.to_string()))?;
+        let inputs: Vec<SlotId> = job.inputs.iter().copied().map(SlotId).collect();
+        let spec = JobSpec {
+            name: job.name,
+            task: job.task,
+            inputs: &inputs,
+            payload: &payload,
+        };
+        self.table.register_job(&spec).map(|_| ()).map_err(register)
+    }
+
+    fn broken_job(&self, job: &BrokenJob<'_>) -> Result<(), PlanError> {
+        let result = JobResult {
+            error: Some(job.reason.to_owned()),
+            ..JobResult::default()
+        };
+        let text = serde_json::to_vec(&result).map_err(|e| PlanError::Register(e.to_string()))?;
+        let spec = JobSpec {
+            name: job.name,
+            task: job.task,
+            inputs: &[],
+            payload: b"",
+        };
+        let fault = Fault::new(FaultCode::Planning, 0);
+        self.table
+            .register_refused_job(&spec, fault, &text)
+            .map(|_| ())
+            .map_err(register)
+    }
+
+    fn metadata<'a>(&'a self, object: &'a ObjectInfo) -> Pending<'a, Result<Vec<u8>, PlanError>> {
+        Box::pin(async move {
+            let fail = |reason: String| PlanError::Metadata {
+                key: object.key.clone(),
+                reason,
+            };
+            if object.size > MAX_METADATA {
+                return Err(fail(format!(
+                    "{} bytes are too many for metadata",
+                    object.size
+                )));
+            }
+            let slot = self.slot(object)?;
+            let table = self.table.clone();
+            // The wait is a system call, so it gets a thread.
+            let waited = tokio::task::spawn_blocking(move || table.wait(slot, None)).await;
+            match waited.map_err(|e| fail(e.to_string()))?.map_err(register)? {
+                Outcome::Ready => {}
+                Outcome::Failed(fault) => {
+                    return Err(fail(format!("{fault}; {}", fault.code.way_out())));
+                }
+                Outcome::TimedOut => return Err(fail("it did not arrive".to_owned())),
+            }
+            let path = staged::staged_path(&self.staging, &self.bucket, &object.key);
+            std::fs::read(&path).map_err(|e| fail(format!("{}: {e}", path.display())))
+        })
+    }
+}

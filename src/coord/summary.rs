@@ -1,0 +1,337 @@
+//! What a run did, for people and programs: the end of the output and `OUT/summary.json`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::table::{JobId, SlotId, Table, TableError};
+use crate::task::JobFile;
+use crate::values::{JobState, ObjectState};
+use crate::work::{JobResult, ResultStats};
+
+use super::events::result_of;
+use super::tally::Tally;
+
+/// The whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Version of this record.
+    pub schema: u32,
+    /// `done`, `some-failed`, `usage`, `store`, `local` or `interrupted`.
+    pub outcome: String,
+    /// Wall time.
+    pub seconds: f64,
+    /// Number of workers.
+    pub workers: usize,
+    /// Whether the products are the synthetic sample.
+    pub synthetic: bool,
+    /// Products found.
+    pub products: u64,
+    /// Objects.
+    pub objects: ObjectsRecord,
+    /// Jobs.
+    pub jobs: JobsRecord,
+    /// Download and processing beside each other.
+    pub overlap: OverlapRecord,
+    /// What the run waited for.
+    pub held_back: HeldBack,
+    /// Every job.
+    pub results: Vec<ResultRecord>,
+    /// Every object that failed.
+    pub failed_objects: Vec<FailedObject>,
+}
+
+/// Objects of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ObjectsRecord {
+    /// Different keys that jobs needed.
+    pub total: u64,
+    /// In staging at the end.
+    pub ready: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Bytes of all.
+    pub bytes: u64,
+    /// Bytes that came from the store in this run.
+    pub bytes_fetched: u64,
+    /// Requests to the store for them.
+    pub requests: u64,
+}
+
+/// Jobs of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobsRecord {
+    /// All.
+    pub total: u64,
+    /// With their result in place.
+    pub done: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Neither, because the run was stopped.
+    pub left: u64,
+}
+
+/// How much of the download was hidden behind processing. Seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OverlapRecord {
+    /// With an object being fetched.
+    pub download_seconds: f64,
+    /// With a job running.
+    pub processing_seconds: f64,
+    /// With both.
+    pub hidden_seconds: f64,
+    /// `hidden_seconds` divided by `download_seconds`.
+    pub hidden_share: f64,
+}
+
+/// What held a run back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// `network`, `workers`, `disk` or `nothing`.
+    pub by: String,
+    /// Share of the run in which a worker waited for data.
+    pub waiting_for_data: f64,
+    /// Share of the run in which ready jobs waited for a worker.
+    pub waiting_for_workers: f64,
+    /// Share of the download's time that went into writing to staging.
+    pub writing_to_staging: f64,
+}
+
+/// A job's record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResultRecord {
+    /// `task/product`.
+    pub job: String,
+    /// The task's name.
+    pub task: String,
+    /// The product's name.
+    pub product: String,
+    /// `done`, `failed`, or another state if the run was stopped.
+    pub state: String,
+    /// How often it was claimed.
+    pub attempts: u32,
+    /// The files, absolute.
+    pub outputs: Vec<PathBuf>,
+    /// Wall time of the processor.
+    pub seconds: f64,
+    /// Figures of a native result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<ResultStats>,
+    /// Sentences for the user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Why it failed, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The kind of failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// The file with everything that the command printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<PathBuf>,
+    /// The end of what the command printed, if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_end: Option<String>,
+}
+
+/// An object that could not be fetched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailedObject {
+    /// Its key.
+    pub key: String,
+    /// Why, and what to do.
+    pub error: String,
+    /// The kind of failure.
+    pub fault: String,
+}
+
+/// What the coordinator knows when a run ends.
+pub(super) struct Ending<'a> {
+    pub table: &'a Table,
+    pub jobfile: &'a JobFile,
+    pub tally: &'a Tally,
+    pub outcome: &'static str,
+    pub seconds: f64,
+    pub workers: usize,
+    pub synthetic: bool,
+    pub figures: Figures,
+}
+
+/// Sums over the downloaders of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Figures {
+    pub bytes: u64,
+    pub requests: u64,
+    pub writing_ns: u64,
+}
+
+impl Ending<'_> {
+    /// Makes the summary from the table, which has the truth, and the tally, which has the times.
+    pub fn summary(&self) -> Result<Summary, TableError> {
+        let (objects, jobs) = (self.table.count_objects()?, self.table.count_jobs()?);
+        let overlap = OverlapRecord {
+            download_seconds: self.tally.download_seconds,
+            processing_seconds: self.tally.processing_seconds,
+            hidden_seconds: self.tally.hidden_seconds,
+            hidden_share: share(self.tally.hidden_seconds, self.tally.download_seconds),
+        };
+        Ok(Summary {
+            schema: 1,
+            outcome: self.outcome.to_owned(),
+            seconds: self.seconds,
+            workers: self.workers,
+            synthetic: self.synthetic,
+            products: self.tally.products,
+            objects: ObjectsRecord {
+                total: objects.wanted
+                    + objects.fetching
+                    + objects.ready
+                    + objects.failed
+                    + objects.evicted,
+                ready: objects.ready,
+                failed: objects.failed,
+                bytes: objects.bytes,
+                bytes_fetched: self.figures.bytes,
+                requests: self.figures.requests,
+            },
+            jobs: JobsRecord {
+                total: jobs.total(),
+                done: jobs.done,
+                failed: jobs.failed,
+                left: jobs.waiting + jobs.ready + jobs.running,
+            },
+            held_back: self.held_back(&overlap),
+            overlap,
+            results: self.results()?,
+            failed_objects: self.failed_objects()?,
+        })
+    }
+
+    fn held_back(&self, overlap: &OverlapRecord) -> HeldBack {
+        let waiting_for_data = share(self.tally.waiting_for_data_seconds, self.seconds);
+        let waiting_for_workers = share(self.tally.waiting_for_workers_seconds, self.seconds);
+        let writing = share(
+            self.figures.writing_ns as f64 / 1e9,
+            overlap.download_seconds,
+        );
+        let by = if waiting_for_data >= waiting_for_workers && waiting_for_data > 0.1 {
+            if writing > 0.5 { "disk" } else { "network" }
+        } else if waiting_for_workers > 0.1 {
+            "workers"
+        } else {
+            "nothing"
+        };
+        HeldBack {
+            by: by.to_owned(),
+            waiting_for_data,
+            waiting_for_workers,
+            writing_to_staging: writing,
+        }
+    }
+
+    fn results(&self) -> Result<Vec<ResultRecord>, TableError> {
+        let mut results = Vec::new();
+        for number in 0..self.table.jobs_len()? {
+            let Some(view) = self.table.job(JobId(number))? else {
+                continue;
+            };
+            let result = result_of(self.table, view.job)?.unwrap_or_default();
+            let (_, product) = view.name.split_once('/').unwrap_or(("", &view.name));
+            let task = self.jobfile.tasks.get(view.task as usize);
+            let failed = view.state == JobState::Failed;
+            results.push(ResultRecord {
+                product: product.to_owned(),
+                task: task.map_or_else(String::new, |t| t.name.clone()),
+                state: view.state.name().to_owned(),
+                attempts: view.attempt,
+                seconds: result.seconds,
+                error: if failed {
+                    Some(self.why(&view, &result)?)
+                } else {
+                    None
+                },
+                fault: view
+                    .fault
+                    .filter(|_| failed)
+                    .map(|f| f.code.name().to_owned()),
+                outputs: if failed { Vec::new() } else { result.outputs },
+                stats: result.stats,
+                notes: result.notes,
+                log: result.log,
+                log_end: result.log_end,
+                job: view.name,
+            });
+        }
+        Ok(results)
+    }
+
+    fn why(&self, view: &crate::table::JobView, result: &JobResult) -> Result<String, TableError> {
+        why_job_failed(self.table, view.fault, result.error.as_deref())
+    }
+
+    fn failed_objects(&self) -> Result<Vec<FailedObject>, TableError> {
+        let mut failed = Vec::new();
+        for number in 0..self.table.objects_len()? {
+            if self.table.object_state(SlotId(number))? != Some(ObjectState::Failed) {
+                continue;
+            }
+            if let Some(view) = self.table.object(SlotId(number))?
+                && let Some(fault) = view.fault
+            {
+                let error = format!("{fault}; {}", fault.code.way_out());
+                failed.push(FailedObject {
+                    key: view.key,
+                    error,
+                    fault: fault.code.name().into(),
+                });
+            }
+        }
+        Ok(failed)
+    }
+}
+
+/// Why a job failed, with the object's name where it was an object.
+pub(super) fn why_job_failed(
+    table: &Table,
+    fault: Option<crate::values::Fault>,
+    said: Option<&str>,
+) -> Result<String, TableError> {
+    use crate::values::FaultCode;
+    let Some(fault) = fault else {
+        return Ok(said.unwrap_or("for an unknown reason").to_owned());
+    };
+    if fault.code == FaultCode::Input {
+        let slot = SlotId(fault.detail);
+        let key = table.key(slot)?;
+        let why = table.object_fault(slot)?;
+        let (why, way_out) = why.map_or((String::new(), ""), |f| (f.to_string(), f.code.way_out()));
+        return Ok(format!("its input {key:?} failed: {why}; {way_out}"));
+    }
+    Ok(match said {
+        Some(said) => said.to_owned(),
+        None => format!("{fault}; {}", fault.code.way_out()),
+    })
+}
+
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 {
+        (part / whole).clamp(0.0, 1.0)
+    } else {
+        0.0
+    }
+}
+
+impl Summary {
+    /// Writes `summary.json` into a directory; the file is there whole or not at all.
+    pub fn write(&self, out: &Path) -> io::Result<PathBuf> {
+        let path = out.join("summary.json");
+        let part = out.join(format!(".summary-{}.json", std::process::id()));
+        let mut file = fs::File::create(&part)?;
+        serde_json::to_writer_pretty(&mut file, self)?;
+        file.write_all(b"\n")?;
+        fs::rename(&part, &path)?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,307 @@
+//! Watching a run: events to the observer, deaths to the sweep, signals to a stop.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal as Handled;
+use rustix::process::Signal;
+
+use crate::sys::pidfd::Ended;
+use crate::sys::signals::Signals;
+use crate::sys::{fork, proc};
+use crate::table::{EventReader, Phase, TableError};
+use crate::values::clock::now_ns;
+use crate::values::{EventKind, Fault, FaultCode, Role};
+
+use super::children::{self, Children, Kid};
+use super::config::RunError;
+use super::events::happening;
+use super::exit::ExitCode;
+use super::forks::Shared;
+use super::observe::{Happening, Observer, Progress, What, is_detail};
+use super::summary::Figures;
+use super::tally::Tally;
+
+/// How often the coordinator looks when nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+/// How long the processes get to end by themselves when a run is stopped.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long they get when the run is over anyway.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a job may take its worker down before it is given up.
+const JOB_ATTEMPTS: u32 = 3;
+/// Objects in a row that could not be reached before the store is given up.
+const UNREACHABLE: u64 = 8;
+
+/// A run under way.
+pub(super) struct Supervisor<'a, 'o> {
+    pub shared: &'a Shared<'a>,
+    pub observer: &'o mut dyn Observer,
+    pub children: Children,
+    pub signals: Signals,
+    pub tally: Tally,
+    pub begun_ns: u64,
+    reader: EventReader,
+    seen: HashSet<u32>,
+    figures_of_dead: Figures,
+    deaths_without_progress: usize,
+    progress_at: u64,
+    unreachable: u64,
+    stop: Option<ExitCode>,
+}
+
+impl<'a, 'o> Supervisor<'a, 'o> {
+    pub fn new(
+        shared: &'a Shared<'a>,
+        observer: &'o mut dyn Observer,
+        signals: Signals,
+        begun_ns: u64,
+    ) -> Supervisor<'a, 'o> {
+        Supervisor {
+            shared,
+            observer,
+            children: Children::default(),
+            signals,
+            tally: Tally::new(shared.workers, begun_ns),
+            begun_ns,
+            reader: EventReader::default(),
+            seen: HashSet::new(),
+            figures_of_dead: Figures::default(),
+            deaths_without_progress: 0,
+            progress_at: 0,
+            unreachable: 0,
+            stop: None,
+        }
+    }
+
+    /// Forks a process for a role.
+    pub fn start(&mut self, role: Role) -> Result<(), RunError> {
+        let shared = self.shared;
+        let child = fork::fork(|| shared.body(role, None)).map_err(RunError::system("fork"))?;
+        self.children.add(role, child);
+        Ok(())
+    }
+
+    /// Watches until the run is over or stopped; then ends all processes. The exit code, and why
+    /// it was stopped if it was.
+    pub fn watch(&mut self) -> Result<Option<ExitCode>, RunError> {
+        let table = &self.shared.table;
+        while self.stop.is_none() && !table.finished()? {
+            self.children.sleep(self.signals.fd(), TICK);
+            self.take_signals();
+            for (kid, how) in self.children.ended() {
+                self.buried(kid, how)?;
+            }
+            self.drain()?;
+            self.report();
+            self.judge();
+        }
+        table.set_phase(Phase::Stopping)?;
+        self.end()?;
+        self.drain()?;
+        Ok(self.stop)
+    }
+
+    fn take_signals(&mut self) {
+        while let Some(signal) = self.signals.next() {
+            if matches!(signal, Handled::SIGINT | Handled::SIGTERM) {
+                self.stop = Some(ExitCode::Interrupted);
+            }
+        }
+    }
+
+    /// Ends all processes: those that have work of their own to lose are asked first.
+    fn end(&mut self) -> Result<(), RunError> {
+        self.children
+            .signal(Signal::KILL, |role| role == Role::Server);
+        let grace = if self.stop.is_some() {
+            self.children
+                .signal(Signal::TERM, |role| role != Role::Downloader);
+            GRACE
+        } else {
+            PATIENCE
+        };
+        let until = Instant::now() + grace;
+        while !self.children.is_empty() && Instant::now() < until {
+            self.children.sleep(self.signals.fd(), TICK);
+            for (kid, _) in self.children.ended() {
+                self.end_command_of(kid.child.pid())?;
+            }
+            while let Some(signal) = self.signals.next() {
+                if matches!(signal, Handled::SIGINT | Handled::SIGTERM) {
+                    self.children.signal(Signal::KILL, |_| true);
+                }
+            }
+            self.drain()?;
+        }
+        let groups: Vec<u32> = self
+            .shared
+            .table
+            .processes()?
+            .iter()
+            .map(|p| p.group)
+            .collect();
+        self.children.finish(Duration::ZERO);
+        children::end_groups(groups);
+        children::end_orphans();
+        Ok(())
+    }
+
+    /// A child has ended: its work is handed on and, unless it was done, it is replaced.
+    fn buried(&mut self, kid: Kid, how: Ended) -> Result<(), RunError> {
+        let table = &self.shared.table;
+        self.drain()?;
+        let in_order = how == Ended::Exited(0);
+        if in_order && (kid.role == Role::Planner || table.finished()?) {
+            return Ok(());
+        }
+        if let Ended::Exited(status) = how
+            && kid.role == Role::Planner
+            && let Some(code) = ExitCode::from_status(status)
+        {
+            self.stop = Some(code);
+            return Ok(());
+        }
+        self.keep_figures(kid.child.pid())?;
+        self.end_command_of(kid.child.pid())?;
+        if kid.role == Role::Downloader {
+            self.tally.downloader_died();
+        }
+        table.sweep(JOB_ATTEMPTS)?;
+        let what = What::Died {
+            role: kid.role.name(),
+            pid: kid.child.pid(),
+            how: how.to_string(),
+        };
+        self.tell(what);
+        self.deaths_without_progress += 1;
+        if self.deaths_without_progress > 10 + JOB_ATTEMPTS as usize * self.shared.workers {
+            let text = format!(
+                "the {} ends again and again ({how}): giving up",
+                kid.role.name()
+            );
+            self.tell(What::Note { text, error: true });
+            self.stop = Some(ExitCode::Local);
+            return Ok(());
+        }
+        self.start(kid.role)
+    }
+
+    /// Ends the command that a dead worker was running.
+    fn end_command_of(&self, pid: u32) -> Result<(), TableError> {
+        let processes = self.shared.table.processes()?;
+        children::end_groups(processes.iter().filter(|p| p.pid == pid).map(|p| p.group));
+        Ok(())
+    }
+
+    /// A dead process's record is given back, so its figures are kept here.
+    fn keep_figures(&mut self, pid: u32) -> Result<(), TableError> {
+        for process in self.shared.table.processes()? {
+            if process.pid == pid && process.role == Role::Downloader {
+                self.figures_of_dead.bytes += process.bytes;
+                self.figures_of_dead.requests += process.requests;
+                self.figures_of_dead.writing_ns += process.busy_ns;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sums over all downloaders, dead and alive.
+    pub fn figures(&self) -> Result<Figures, TableError> {
+        let mut figures = self.figures_of_dead;
+        for process in self.shared.table.processes()? {
+            if process.role == Role::Downloader {
+                figures.bytes += process.bytes;
+                figures.requests += process.requests;
+                figures.writing_ns += process.busy_ns;
+            }
+        }
+        Ok(figures)
+    }
+
+    fn drain(&mut self) -> Result<(), TableError> {
+        let table = &self.shared.table;
+        while let Some(event) = self.reader.next(table)? {
+            let first_time = event.kind == EventKind::ObjectWanted && self.seen.insert(event.id);
+            self.tally.count(&event, first_time);
+            match event.kind {
+                EventKind::ObjectReady => self.unreachable = 0,
+                EventKind::ObjectFailed
+                    if Fault::from_bits(event.value as u32).map(|f| f.code)
+                        == Some(FaultCode::Unreachable) =>
+                {
+                    self.unreachable += 1;
+                }
+                _ => {}
+            }
+            if !is_detail(&event) || self.observer.wants_all() {
+                let happening = happening(table, self.begun_ns, &event)?;
+                self.observer.happening(&happening);
+            }
+        }
+        self.tally.pass(now_ns());
+        Ok(())
+    }
+
+    /// Passes something on that no event of the table says.
+    pub fn tell(&mut self, what: What) {
+        let at = now_ns().saturating_sub(self.begun_ns) as f64 / 1e9;
+        self.observer.happening(&Happening {
+            at,
+            process: ("coordinator", 0),
+            what,
+        });
+    }
+
+    fn report(&mut self) {
+        let at = now_ns().saturating_sub(self.begun_ns) as f64 / 1e9;
+        let bytes = self.figures().map_or(0, |f| f.bytes);
+        let planned = self.shared.table.phase().is_ok_and(|p| p >= Phase::Planned);
+        let workers = self.shared.workers;
+        self.observer.progress(&Progress {
+            at,
+            tally: &self.tally,
+            bytes,
+            planned,
+            workers,
+        });
+    }
+
+    /// Stops a run that cannot come to a good end.
+    fn judge(&mut self) {
+        let ended = self.tally.objects_ready + self.tally.done + self.tally.failed;
+        if ended != self.progress_at {
+            self.progress_at = ended;
+            self.deaths_without_progress = 0;
+        }
+        if self.stop.is_some() {
+            return;
+        }
+        let local = [FaultCode::Staging, FaultCode::Output];
+        if local.iter().any(|code| self.tally.faults_of(*code) > 0) {
+            self.stop = Some(ExitCode::Local);
+        } else if self.unreachable >= UNREACHABLE {
+            let text = format!("{UNREACHABLE} objects in a row could not be reached: giving up");
+            self.tell(What::Note { text, error: true });
+            self.stop = Some(ExitCode::Store);
+        }
+        // Zombies that processors left to us.
+        if !proc::children(std::process::id()).is_empty() && self.children.is_empty() {
+            children::end_orphans();
+        }
+    }
+
+    /// Whether every failure was the store's refusal or silence, and nothing was done.
+    pub fn only_the_store_failed(&self) -> bool {
+        let of = |code| self.tally.faults_of(code);
+        let store = of(FaultCode::Unreachable) + of(FaultCode::Refused);
+        store > 0
+            && self.tally.done == 0
+            && self.tally.faults.iter().all(|(code, _)| {
+                matches!(
+                    code,
+                    FaultCode::Unreachable | FaultCode::Refused | FaultCode::Input
+                )
+            })
+    }
+}

@@ -1,0 +1,77 @@
+//! Why one object could not be fetched, and what the table keeps of it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::store::{ErrorKind, StoreError};
+use crate::values::{ByteRange, Fault, FaultCode};
+
+/// Why a part could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The store's side.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The body ended before the part was complete.
+    #[error("the connection ended {missing} bytes before the end of {range}")]
+    Short {
+        /// What was asked for.
+        range: ByteRange,
+        /// How many bytes of it are missing.
+        missing: u64,
+    },
+    /// The body went on after the part was complete.
+    #[error("the store sent more than the {range} it was asked for")]
+    Long {
+        /// What was asked for.
+        range: ByteRange,
+    },
+    /// The staging directory could not be written.
+    #[error("{}: {source}", path.display())]
+    Staging {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl FetchError {
+    pub(super) fn staging(path: &Path) -> impl FnOnce(io::Error) -> FetchError + '_ {
+        |source| FetchError::Staging {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// What to keep in the table after `attempts` requests.
+    pub(super) fn fault(&self, attempts: u32) -> Fault {
+        match self {
+            FetchError::Store(error) => store_fault(error, attempts),
+            FetchError::Short { .. } => Fault::new(FaultCode::Unreachable, attempts),
+            FetchError::Long { .. } => Fault::new(FaultCode::Protocol, 0),
+            FetchError::Staging { source, .. } => {
+                let errno = source.raw_os_error().unwrap_or(0).unsigned_abs();
+                Fault::new(FaultCode::Staging, errno)
+            }
+        }
+    }
+}
+
+fn store_fault(error: &StoreError, attempts: u32) -> Fault {
+    let status = match error {
+        StoreError::Refused { status, .. }
+        | StoreError::Throttled { status, .. }
+        | StoreError::Server { status, .. } => u32::from(*status),
+        _ => 0,
+    };
+    match error.kind() {
+        ErrorKind::Unreachable => Fault::new(FaultCode::Unreachable, attempts),
+        ErrorKind::Refused => Fault::new(FaultCode::Refused, status),
+        ErrorKind::NotFound => Fault::new(FaultCode::NotFound, 404),
+        ErrorKind::Changed => Fault::new(FaultCode::Changed, 412),
+        ErrorKind::Throttled | ErrorKind::Server => Fault::new(FaultCode::Server, status),
+        ErrorKind::Protocol | ErrorKind::Config => Fault::new(FaultCode::Protocol, status),
+        ErrorKind::Local => Fault::new(FaultCode::Staging, 0),
+    }
+}

@@ -1,0 +1,180 @@
+//! The staging directory: its lock, its landing files, and their move to the final place.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::fs::{FallocateFlags, FlockOperation};
+
+use crate::values::staged;
+
+/// Why a staging directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StagingError {
+    /// It cannot be made or written.
+    #[error("the staging directory {} cannot be written: {source}; choose another with --staging", path.display())]
+    NotWritable {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another run works in it.
+    #[error("another run works in the staging directory {}; wait for it, or choose another with --staging", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// A staging directory that belongs to this run, as long as this value or a fork of it lives.
+#[derive(Debug)]
+pub struct Staging {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl Staging {
+    /// Makes the directory if need be, locks it, and clears what an earlier run left half done.
+    pub fn open(root: &Path) -> Result<Staging, StagingError> {
+        let not = |source| StagingError::NotWritable {
+            path: root.to_owned(),
+            source,
+        };
+        fs::create_dir_all(root).map_err(not)?;
+        let root = fs::canonicalize(root).map_err(not)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join(staged::LOCK))
+            .map_err(not)?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(StagingError::InUse { path: root }),
+            Err(e) => return Err(not(e.into())),
+        }
+        let landing = root.join(staged::LANDING);
+        match fs::remove_dir_all(&landing) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(not(e)),
+            _ => {}
+        }
+        fs::create_dir_all(&landing).map_err(not)?;
+        Ok(Staging { root, _lock: lock })
+    }
+
+    /// The directory, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// A file that an object's bytes land in.
+#[derive(Debug)]
+pub(super) struct Landing {
+    pub path: PathBuf,
+    pub file: Rc<File>,
+    /// Whether it holds what an earlier attempt left.
+    pub adopted: bool,
+}
+
+/// Opens the landing file of an attempt: the one of the attempt before if it is there (its
+/// process is dead, or the claim would not have been given), else a new one.
+pub(super) fn open_landing(root: &Path, slot: u32, attempt: u32, size: u64) -> io::Result<Landing> {
+    let path = staged::landing_path(root, slot, attempt);
+    let before = staged::landing_path(root, slot, attempt.saturating_sub(1));
+    let adopted = match fs::rename(&before, &path) {
+        Ok(()) => true,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+        Err(e) => return Err(e),
+    };
+    let open = || {
+        File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+    };
+    let file = match open() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(root.join(staged::LANDING))?;
+            open()?
+        }
+        other => other?,
+    };
+    if !adopted && size > 0 {
+        reserve(&file, size)?;
+    }
+    Ok(Landing {
+        path,
+        file: Rc::new(file),
+        adopted,
+    })
+}
+
+/// Takes the disk space at once where the file system can, so that a full disk is known before
+/// the download and not after it.
+fn reserve(file: &File, size: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(size),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Moves a complete file to its final place; it is there whole or not at all.
+pub(super) fn place(landing: &Path, target: &Path) -> io::Result<()> {
+    match fs::rename(landing, target) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::rename(landing, target)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_is_kept_out_and_leftovers_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("deep/staging");
+        let first = Staging::open(&root).unwrap();
+        fs::write(staged::landing_path(first.root(), 1, 1), b"x").unwrap();
+        assert!(matches!(
+            Staging::open(&root),
+            Err(StagingError::InUse { .. })
+        ));
+        drop(first);
+        let again = Staging::open(&root).unwrap();
+        assert!(!staged::landing_path(again.root(), 1, 1).exists());
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_a_clear_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let error = Staging::open(&file.join("staging")).unwrap_err();
+        assert!(error.to_string().contains("--staging"), "{error}");
+    }
+
+    #[test]
+    fn the_next_attempt_adopts_the_file_of_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = open_landing(dir.path(), 3, 1, 10).unwrap();
+        assert!(!first.adopted);
+        let second = open_landing(dir.path(), 3, 2, 10).unwrap();
+        assert!(second.adopted && !first.path.exists());
+        assert_eq!(second.file.metadata().unwrap().len(), 10);
+        let target = dir.path().join("a/b/c");
+        place(&second.path, &target).unwrap();
+        assert!(target.exists());
+    }
+}

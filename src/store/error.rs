@@ -1,0 +1,197 @@
+//! What can go wrong with a store, in words that say what to do.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The class of a [`StoreError`], from which callers choose an exit code or a retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The options, the profile or the address make no sense: nothing was asked of the store.
+    Config,
+    /// No connection, a time-out, or a connection that broke.
+    Unreachable,
+    /// Credentials are missing, wrong or expired, or do not allow this.
+    Refused,
+    /// No such bucket or key.
+    NotFound,
+    /// The object is not the one that was listed (If-Match failed, or its bytes are gone).
+    Changed,
+    /// The store asks to slow down (429, 503).
+    Throttled,
+    /// The store failed (5xx).
+    Server,
+    /// The answer is not what S3 answers.
+    Protocol,
+    /// A local file could not be read or written.
+    Local,
+}
+
+/// An error of a store. Its text names the place and what to do; it holds no secret, no signature
+/// and no query of a signed URL.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The options or a profile are wrong.
+    #[error("{message}")]
+    Config {
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// There are no credentials to sign with.
+    #[error("{message}")]
+    NoCredentials {
+        /// Where was looked and what to do.
+        message: String,
+    },
+    /// The store could not be reached, or the connection broke.
+    #[error("{place}: {detail}; check the endpoint and the network")]
+    Unreachable {
+        /// What was asked for, and of whom.
+        place: String,
+        /// What happened.
+        detail: String,
+    },
+    /// The store refused the credentials or the permission.
+    #[error("{place}: refused (HTTP {status}{}): {hint}", said(.code, .message))]
+    Refused {
+        /// What was asked for, and of whom.
+        place: String,
+        /// The HTTP status.
+        status: u16,
+        /// The S3 error code, where there was one.
+        code: String,
+        /// The store's own words, shortened.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// There is no such bucket or key.
+    #[error("{place}: not found{}; check the bucket, the key and the endpoint", bracketed(.code))]
+    NotFound {
+        /// What was asked for, and of whom.
+        place: String,
+        /// The S3 error code (`NoSuchKey`, `NoSuchBucket`), where there was one.
+        code: String,
+    },
+    /// The object changed since it was listed.
+    #[error(
+        "{place}: the object changed since it was listed ({detail}); start again to use the new one"
+    )]
+    Changed {
+        /// What was asked for, and of whom.
+        place: String,
+        /// What showed it.
+        detail: String,
+    },
+    /// The store asks for fewer requests.
+    #[error("{place}: the store asks to slow down (HTTP {status}{}); try again later or with fewer connections", bracketed(.code))]
+    Throttled {
+        /// What was asked for, and of whom.
+        place: String,
+        /// The HTTP status.
+        status: u16,
+        /// The S3 error code, where there was one.
+        code: String,
+        /// How long the store asks to wait, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The store failed.
+    #[error("{place}: the store failed (HTTP {status}{}); try again", said(.code, .message))]
+    Server {
+        /// What was asked for, and of whom.
+        place: String,
+        /// The HTTP status.
+        status: u16,
+        /// The S3 error code, where there was one.
+        code: String,
+        /// The store's own words, shortened.
+        message: String,
+    },
+    /// The answer is not what S3 answers.
+    #[error("{place}: {detail}")]
+    Protocol {
+        /// What was asked for, and of whom.
+        place: String,
+        /// What is wrong with the answer.
+        detail: String,
+    },
+    /// A local file could not be used.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Local {
+        /// The file.
+        path: PathBuf,
+        /// What was tried, as a verb: "open", "read".
+        action: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl StoreError {
+    /// The class of this error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            StoreError::Config { .. } => ErrorKind::Config,
+            StoreError::NoCredentials { .. } | StoreError::Refused { .. } => ErrorKind::Refused,
+            StoreError::Unreachable { .. } => ErrorKind::Unreachable,
+            StoreError::NotFound { .. } => ErrorKind::NotFound,
+            StoreError::Changed { .. } => ErrorKind::Changed,
+            StoreError::Throttled { .. } => ErrorKind::Throttled,
+            StoreError::Server { .. } => ErrorKind::Server,
+            StoreError::Protocol { .. } => ErrorKind::Protocol,
+            StoreError::Local { .. } => ErrorKind::Local,
+        }
+    }
+
+    /// How long the store asked to wait, where it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            StoreError::Throttled { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    pub(super) fn config(message: impl Into<String>) -> StoreError {
+        StoreError::Config {
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn protocol(place: &str, detail: impl Into<String>) -> StoreError {
+        StoreError::Protocol {
+            place: place.to_owned(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Makes the error for a local file.
+pub(super) fn local(
+    path: &std::path::Path,
+    action: &'static str,
+) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Local {
+        path,
+        action,
+        source,
+    }
+}
+
+fn bracketed(code: &str) -> String {
+    if code.is_empty() {
+        String::new()
+    } else {
+        format!(" ({code})")
+    }
+}
+
+fn said(code: &str, message: &str) -> String {
+    match (code.is_empty(), message.is_empty()) {
+        (true, true) => String::new(),
+        (false, true) => format!(" {code}"),
+        (true, false) => format!(" \"{message}\""),
+        (false, false) => format!(" {code} \"{message}\""),
+    }
+}

@@ -1,0 +1,36 @@
+//! The store: S3 buckets, and directories served as such.
+//!
+//! A [`StoreConfig`] says where a bucket is and who asks; [`StoreConfig::resolve`] makes one from
+//! flags, environment and AWS profiles. An [`S3Store`] lists, reads and writes that bucket through
+//! presigned URLs. Errors are [`StoreError`]s, whose [`kind`](StoreError::kind) chooses an exit code.
+//! No secret or signature is ever shown by `Debug`, `Display` or an error.
+
+mod address;
+mod answer;
+mod config;
+mod dotkey;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+mod error;
+mod list;
+mod listxml;
+mod pages;
+mod profile;
+mod put;
+mod reader;
+mod retry;
+mod s3;
+mod secret;
+mod sign;
+mod xml;
+
+pub use address::Address;
+pub use config::{Addressing, Credentials, Environment, StoreConfig, StoreOptions};
+pub use error::{ErrorKind, StoreError};
+pub use list::{ObjectInfo, Page};
+pub use pages::Pages;
+pub use s3::S3Store;
+pub use secret::Secret;
+
+/// The URL type of this module's API, the same as `url::Url`.
+pub use reqwest::Url;

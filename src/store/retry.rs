@@ -1,0 +1,47 @@
+//! A few further attempts for small requests: listings, metadata, parts of an upload.
+
+use std::future::Future;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::{ErrorKind, StoreError};
+
+const ATTEMPTS: u32 = 4;
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// No further attempt begins after this long, and no longer wait than this is accepted.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs `request` until it succeeds, fails for good, or has been tried four times within twenty
+/// seconds. A wait that the store asks for is kept.
+pub(super) async fn retried<T, F>(mut request: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let started = Instant::now();
+    let mut delay = FIRST_DELAY;
+    for attempt in 1.. {
+        let error = match request().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let passing = matches!(
+            error.kind(),
+            ErrorKind::Unreachable | ErrorKind::Throttled | ErrorKind::Server
+        );
+        let wait = error.retry_after().unwrap_or_else(|| jittered(delay));
+        if !passing || attempt == ATTEMPTS || started.elapsed() + wait > PATIENCE {
+            return Err(error);
+        }
+        tracing::debug!(attempt, %error, "trying again");
+        tokio::time::sleep(wait).await;
+        delay *= 3;
+    }
+    unreachable!("the loop ends by returning")
+}
+
+/// Between half of `delay` and all of it, so that many clients do not come back at once.
+fn jittered(delay: Duration) -> Duration {
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.subsec_nanos());
+    delay / 2 + delay.mul_f64(f64::from(nanos % 1_000) / 2_000.0)
+}

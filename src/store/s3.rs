@@ -1,0 +1,289 @@
+//! The client of one bucket: every request to a store goes through here.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
+
+use super::answer;
+use super::config::is_loopback;
+use super::listxml;
+use super::retry::retried;
+use super::sign::Signer;
+use super::{ObjectInfo, Page, StoreConfig, StoreError};
+
+/// How long a connection may take to be made, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be silent while an answer is awaited.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many idle connections are kept unless told otherwise.
+const DEFAULT_POOL: usize = 16;
+/// A page of 1,000 keys of 1,024 bytes, each byte escaped threefold, fits well into this.
+const MAX_LISTING: u64 = 16 << 20;
+
+/// One bucket over HTTP/1.1. Clones share the connections.
+///
+/// Redirects are not followed. Every URL is presigned, or bare when anonymous. Make it after
+/// forking, within the process that uses it; its methods need a tokio runtime.
+#[derive(Clone)]
+pub struct S3Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: StoreConfig,
+    signer: Signer,
+    client: Client,
+}
+
+impl std::fmt::Debug for S3Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("S3Store")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl S3Store {
+    /// A client for the configured bucket with a small pool of connections.
+    ///
+    /// # Errors
+    /// `Config` when the endpoint and the bucket make no URL, or TLS cannot be set up.
+    pub fn new(config: StoreConfig) -> Result<S3Store, StoreError> {
+        S3Store::with_connections(config, DEFAULT_POOL)
+    }
+
+    /// The same, keeping up to `connections` idle connections to use again.
+    ///
+    /// # Errors
+    /// As [`S3Store::new`].
+    pub fn with_connections(
+        config: StoreConfig,
+        connections: usize,
+    ) -> Result<S3Store, StoreError> {
+        let signer = Signer::new(&config)?;
+        // Fails only where a provider is already installed, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .user_agent(concat!("cotec/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(connections);
+        if is_loopback(signer.base_url()) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|e| {
+            StoreError::config(format!(
+                "the HTTP client cannot be set up: {}",
+                answer::root_cause(&e)
+            ))
+        })?;
+        Ok(S3Store {
+            inner: Arc::new(Inner {
+                config,
+                signer,
+                client,
+            }),
+        })
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        &self.inner.config.bucket
+    }
+
+    /// The configuration this store was made from.
+    pub fn config(&self) -> &StoreConfig {
+        &self.inner.config
+    }
+
+    /// The HTTP client with its pool of connections.
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// A presigned URL for GET, valid for twelve hours (or as long as the credentials are); one URL
+    /// serves every range. Never log it: strip the query first.
+    ///
+    /// An empty key gives the bucket's own URL.
+    pub fn get_url(&self, key: &str) -> Url {
+        self.inner.signer.get(key)
+    }
+
+    /// The same, valid for `expires` (one second to seven days).
+    pub fn get_url_for(&self, key: &str, expires: Duration) -> Url {
+        self.inner.signer.get_for(key, expires)
+    }
+
+    /// One page of the listing below `prefix`: at most 1,000 entries.
+    ///
+    /// # Errors
+    /// As the store answers; `Protocol` where the answer is no listing.
+    pub async fn list(
+        &self,
+        prefix: &str,
+        delimiter: Option<&str>,
+        continuation: Option<&str>,
+    ) -> Result<Page, StoreError> {
+        let place = self.place(prefix);
+        retried(|| async {
+            let url = self.inner.signer.list(prefix, delimiter, continuation);
+            let response = self.send(self.client().get(url), &place).await?;
+            let response = answer::success(response, &place).await?;
+            let body = answer::body(response, MAX_LISTING, &place).await?;
+            listxml::parse(&body).map_err(|what| StoreError::protocol(&place, what))
+        })
+        .await
+    }
+
+    /// Size, ETag and date of one key.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn head(&self, key: &str) -> Result<ObjectInfo, StoreError> {
+        let place = self.key_place(key)?;
+        retried(|| async {
+            let response = self
+                .send(self.client().head(self.inner.signer.head(key)), &place)
+                .await?;
+            let response = answer::success(response, &place).await?;
+            // The body is empty, so the length must be read from the header itself.
+            let size = text(response.headers(), header::CONTENT_LENGTH)
+                .and_then(|length| length.parse().ok())
+                .ok_or_else(|| {
+                    StoreError::protocol(&place, "the answer to HEAD has no Content-Length")
+                })?;
+            Ok(ObjectInfo {
+                key: key.to_owned(),
+                size,
+                etag: text(response.headers(), header::ETAG).map(|etag| unquoted(&etag).to_owned()),
+                last_modified: text(response.headers(), header::LAST_MODIFIED),
+            })
+        })
+        .await
+    }
+
+    /// A whole object of at most `max_bytes`, for metadata files.
+    ///
+    /// # Errors
+    /// As the store answers; `Protocol` where the object is larger or the body ends early.
+    pub async fn get(&self, key: &str, max_bytes: u64) -> Result<Vec<u8>, StoreError> {
+        let place = self.key_place(key)?;
+        retried(|| async {
+            let response = self
+                .send(self.client().get(self.get_url(key)), &place)
+                .await?;
+            let response = answer::success(response, &place).await?;
+            answer::body(response, max_bytes, &place).await
+        })
+        .await
+    }
+
+    /// Asks for bytes `range` of an object; the body of the answer holds exactly these, unless the
+    /// connection breaks. With `etag` (unquoted) the object must still have it.
+    ///
+    /// # Errors
+    /// `Changed` where the ETag does not match any more or the range lies outside the object;
+    /// `Protocol` where the answer is another range, or the whole object when it was not asked for.
+    pub async fn get_range(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        etag: Option<&str>,
+    ) -> Result<Response, StoreError> {
+        let place = self.key_place(key)?;
+        if range.is_empty() {
+            return Err(StoreError::config(format!(
+                "{place}: an empty range cannot be asked for"
+            )));
+        }
+        let last = range.end - 1;
+        let mut request = self
+            .client()
+            .get(self.get_url(key))
+            .header(header::RANGE, format!("bytes={}-{last}", range.start));
+        if let Some(etag) = etag {
+            request = request.header(header::IF_MATCH, quoted(etag));
+        }
+        let response = self.send(request, &place).await?;
+        let response = answer::success(response, &place).await?;
+        answer::check_range(&response, &range, &place)?;
+        Ok(response)
+    }
+
+    /// Sends a request. A failure names the place, never the URL's query.
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+        place: &str,
+    ) -> Result<Response, StoreError> {
+        request.send().await.map_err(|e| answer::broken(e, place))
+    }
+
+    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.inner.client.request(method, url)
+    }
+
+    pub(super) fn signer(&self) -> &Signer {
+        &self.inner.signer
+    }
+
+    /// How messages name a key or prefix of this store.
+    pub(super) fn place(&self, key: &str) -> String {
+        let base = self.inner.signer.base_url();
+        let host = base.host_str().unwrap_or_default();
+        let port = base
+            .port()
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default();
+        format!(
+            "s3://{}/{} at {}://{host}{port}",
+            self.bucket(),
+            key.escape_debug(),
+            base.scheme()
+        )
+    }
+
+    /// The same for a single key, which must be one.
+    pub(super) fn key_place(&self, key: &str) -> Result<String, StoreError> {
+        if key.is_empty() {
+            return Err(StoreError::config(format!(
+                "s3://{}: an object's key is missing",
+                self.bucket()
+            )));
+        }
+        Ok(self.place(key))
+    }
+}
+
+/// A header's text where it is readable.
+pub(super) fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<String> {
+    headers
+        .get(name)?
+        .to_str()
+        .ok()
+        .map(|value| value.trim().to_owned())
+}
+
+/// An ETag as a header says it.
+fn quoted(etag: &str) -> String {
+    if etag.starts_with("W/") {
+        etag.to_owned()
+    } else {
+        format!("\"{etag}\"")
+    }
+}
+
+/// An ETag without its quotes. A weak one stays as it is.
+pub(super) fn unquoted(etag: &str) -> &str {
+    etag.strip_prefix('"')
+        .and_then(|e| e.strip_suffix('"'))
+        .unwrap_or(etag)
+}

@@ -1,0 +1,99 @@
+//! The small named segment by which other programs of the same user find a run.
+//!
+//! `/dev/shm/cotec-<uid>-<pid>`, readable and writable by this user alone. It holds a line of
+//! JSON that says where the table is, and one-shot "started" events, each used once: a process
+//! that dies while it waits on such an event may spoil it, so nothing that repeats uses one.
+
+use std::io;
+use std::time::Duration;
+
+use raw_sync::Timeout;
+use raw_sync::events::{Event, EventImpl, EventInit, EventState};
+use shared_memory::{Shmem, ShmemConf};
+
+/// Bytes of the segment.
+const SIZE: usize = 4096;
+/// Bytes for the line; the events follow.
+const LINE: usize = 2048;
+
+/// The segment of a run; removed when the value that made it is dropped.
+pub struct Segment {
+    shm: Shmem,
+}
+
+/// A one-shot event in the segment.
+pub struct Started {
+    event: Box<dyn EventImpl>,
+}
+
+impl Segment {
+    /// Makes the segment of this process's run and writes `line` into it.
+    pub fn create(line: &str) -> io::Result<Segment> {
+        let uid = rustix::process::geteuid().as_raw();
+        let name = format!("cotec-{uid}-{}", std::process::id());
+        let shm = ShmemConf::new()
+            .size(SIZE)
+            .os_id(&name)
+            .create()
+            .map_err(io::Error::other)?;
+        let bytes = line.as_bytes();
+        if bytes.len() >= LINE {
+            return Err(io::Error::other("the announcement of the run is too long"));
+        }
+        // SAFETY: the segment was just made with SIZE bytes, more than LINE, and nobody else
+        // has opened it for writing; the text ends with the zero that the new segment holds.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), shm.as_ptr(), bytes.len()) };
+        Ok(Segment { shm })
+    }
+
+    /// Makes the segment's event. To be called once, before the fork that it tells of.
+    pub fn started(&self) -> io::Result<Started> {
+        // SAFETY: LINE is a multiple of any alignment, and SIZE - LINE bytes follow, far more
+        // than the event needs; nothing else uses them.
+        let made = unsafe { Event::new(self.shm.as_ptr().add(LINE), false) };
+        let (event, _) = made.map_err(|e| io::Error::other(e.to_string()))?;
+        Ok(Started { event })
+    }
+}
+
+impl Started {
+    /// Says that it has started.
+    pub fn set(&self) -> io::Result<()> {
+        self.event
+            .set(EventState::Signaled)
+            .map_err(|e| io::Error::other(e.to_string()))
+    }
+
+    /// Waits up to some whole seconds; true if it has started.
+    pub fn wait(&self, seconds: u64) -> bool {
+        self.event
+            .wait(Timeout::Val(Duration::from_secs(seconds)))
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_there_for_others_and_goes_with_the_run() {
+        let segment = Segment::create("{\"schema\":1}").unwrap();
+        let path = format!(
+            "/dev/shm/{}",
+            segment.shm.get_os_id().trim_start_matches('/')
+        );
+        assert!(
+            std::fs::read(&path)
+                .unwrap()
+                .starts_with(b"{\"schema\":1}\0")
+        );
+        let started = segment.started().unwrap();
+        assert!(!started.wait(1));
+        started.set().unwrap();
+        assert!(started.wait(1));
+        drop(started);
+        drop(segment);
+        assert!(!std::path::Path::new(&path).exists());
+    }
+}

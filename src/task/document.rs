@@ -1,0 +1,238 @@
+//! The job file as it is written. The comments here are also the texts of the JSON Schema.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A cotec job file: a store, where to put things, and the tasks to do on each product.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Document {
+    /// The JSON Schema that an editor checks this file with; not used by a run.
+    #[serde(rename = "$schema")]
+    pub schema: Option<String>,
+    /// The directory of the results, `OUT/<product>/<task>.tif`. Default `./out`.
+    pub out: Option<String>,
+    /// The directory that objects are downloaded to. Default `./.cotec/staging`.
+    pub staging: Option<String>,
+    /// How many jobs run at the same time. Default: the number of cores.
+    #[schemars(range(min = 1, max = 4096))]
+    pub workers: Option<u32>,
+    /// The S3-compatible store; flags and the environment win over it.
+    pub store: Option<StoreSection>,
+    /// The products of every task that names none of its own.
+    pub products: Option<ProductsSection>,
+    /// What to do with each product.
+    pub task: Vec<TaskSection>,
+}
+
+/// Where the objects are. Credentials come from the environment or `~/.aws`, never from here.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSection {
+    /// The address of the service, such as `https://eodata.dataspace.copernicus.eu`.
+    pub endpoint: Option<String>,
+    /// The bucket.
+    pub bucket: Option<String>,
+    /// The region that requests are signed for.
+    pub region: Option<String>,
+    /// The profile in `~/.aws/credentials` and `~/.aws/config`.
+    pub profile: Option<String>,
+    /// Send no credentials.
+    pub anonymous: bool,
+    /// Agree to pay for requests and traffic in a requester-pays bucket.
+    pub requester_pays: bool,
+    /// Generate a synthetic sample and serve it from here instead: `true`, or a table.
+    #[serde(deserialize_with = "sample")]
+    #[schemars(schema_with = "sample_schema")]
+    pub sample: Option<SampleSection>,
+}
+
+/// The synthetic sample, made at first use and served by an S3 server on loopback.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SampleSection {
+    /// Whether to use the sample at all.
+    #[serde(skip)]
+    pub enabled: bool,
+    /// How many products to generate.
+    #[schemars(range(min = 1, max = 1000))]
+    pub products: u32,
+}
+
+impl Default for SampleSection {
+    fn default() -> Self {
+        SampleSection {
+            enabled: true,
+            products: 4,
+        }
+    }
+}
+
+/// `sample` may be written as a switch or as a table.
+fn sample_schema(generator: &mut SchemaGenerator) -> Schema {
+    let table = generator.subschema_for::<SampleSection>();
+    json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
+}
+
+/// Which products: by name, or all those below a prefix whose name matches, or both.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProductsSection {
+    /// Products by name. A name is the key prefix that the product's objects have in common, with
+    /// or without its last slash.
+    pub names: Vec<String>,
+    /// Products are the directories directly below this key prefix; `""` is the whole bucket.
+    pub prefix: Option<String>,
+    /// Of those below `prefix`, the products whose name matches this glob, such as
+    /// `S2?_MSIL2A_*_T31TCJ_*.SAFE`.
+    #[serde(rename = "match")]
+    pub pattern: Option<String>,
+}
+
+/// One recipe: inputs, processor, output. Exactly one of `index`, `expr` and `run` is given.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskSection {
+    /// The task's name, and the name of its results. Default: the name of the index.
+    pub name: Option<String>,
+    /// The products of this task, instead of those of the whole file.
+    pub products: Option<ProductsSection>,
+    /// How a product's objects are found. Default `auto`.
+    pub layout: LayoutName,
+    /// A known index, such as `ndvi`.
+    pub index: Option<String>,
+    /// A formula over band names, C-like: `(B08 - B04) / (B08 + B04)`.
+    pub expr: Option<String>,
+    /// A command and its arguments, never through a shell. Placeholders: a band's name for its
+    /// file, and `{out}`, `{product}`, `{product_dir}`, `{prefix}`, `{job}`, `{task}`, `{inputs}`,
+    /// `{staging}`; `{{` is a brace.
+    pub run: Option<Vec<String>>,
+    /// Bands that a command needs beyond those in its placeholders.
+    pub bands: Vec<String>,
+    /// Globs of further objects that the task needs, relative to the product: `**/*.xml`.
+    pub objects: Vec<String>,
+    /// Metres per pixel of the result. Default: the finest among the task's bands.
+    pub resolution: Option<f64>,
+    /// The part of the grid to compute, in pixels.
+    pub window: Option<WindowSection>,
+    /// The part of the grid to compute, in the product's coordinates: minimum x, minimum y,
+    /// maximum x, maximum y.
+    pub bbox: Option<[f64; 4]>,
+    /// What band values mean in a formula. Default `reflectance`.
+    pub radiometry: Option<Radiometry>,
+    /// How a band of another resolution is brought to the grid. Default `nearest`.
+    pub resample: Option<Resample>,
+    /// For products without metadata: reflectance = digital number * `scale` + `offset`.
+    pub scale: Option<f64>,
+    /// See `scale`. Default 0.
+    pub offset: Option<f64>,
+    /// For products without metadata, as Sentinel-2 has it: reflectance =
+    /// (digital number + `add_offset`) / `quantification`.
+    pub quantification: Option<f64>,
+    /// See `quantification`. Default 0.
+    pub add_offset: Option<f64>,
+    /// The result's file name. Default `<task>.tif`.
+    pub output: Option<String>,
+    /// Environment variables that a command gets.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A window in pixels of the task's grid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WindowSection {
+    /// The first column, from 0 at the left.
+    pub col: u32,
+    /// The first row, from 0 at the top.
+    pub row: u32,
+    /// Columns.
+    #[schemars(range(min = 1))]
+    pub width: u32,
+    /// Rows.
+    #[schemars(range(min = 1))]
+    pub height: u32,
+}
+
+/// How a product's objects are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayoutName {
+    /// `sentinel2-safe` where the product has a `MTD_MSI*.xml`, else `per-band`.
+    #[default]
+    Auto,
+    /// A Sentinel-2 SAFE product, Level-1C or Level-2A: bands through its `MTD_MSI*.xml`.
+    #[serde(rename = "sentinel2-safe")]
+    Sentinel2Safe,
+    /// One file per band, found by the band's name in the file's: `B04.tif`, `*_B04_10m.jp2`.
+    PerBand,
+    /// No bands: only what `objects` matches.
+    Objects,
+}
+
+/// What band values mean in a formula.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Radiometry {
+    /// Quantification and offset applied.
+    #[default]
+    Reflectance,
+    /// Digital numbers as stored.
+    Dn,
+}
+
+/// How a band of another resolution is brought to the task's grid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Resample {
+    /// The nearest pixel.
+    #[default]
+    Nearest,
+    /// Linear between the four nearest pixels.
+    Bilinear,
+    /// The mean of the pixels covered.
+    Average,
+}
+
+impl Radiometry {
+    /// The name in a job file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Radiometry::Reflectance => "reflectance",
+            Radiometry::Dn => "dn",
+        }
+    }
+}
+
+/// A [`SampleSection`] is written as `true`, `false` or a table.
+struct SampleForm;
+
+impl<'de> Visitor<'de> for SampleForm {
+    type Value = SampleSection;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false or a table such as { products = 4 }")
+    }
+
+    fn visit_bool<E>(self, enabled: bool) -> Result<SampleSection, E> {
+        Ok(SampleSection {
+            enabled,
+            ..SampleSection::default()
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SampleSection, A::Error> {
+        SampleSection::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// Reads [`StoreSection::sample`].
+fn sample<'de, D>(deserializer: D) -> Result<Option<SampleSection>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_any(SampleForm).map(Some)
+}

@@ -1,0 +1,128 @@
+//! What the table carries for one job, as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::document::Radiometry;
+
+/// All that a worker needs of one job beyond its task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobPayload {
+    /// The product's name in this run: unique, one path component, the directory of its results.
+    pub product: String,
+    /// The key prefix of the product, with a trailing slash.
+    pub prefix: String,
+    /// The objects that the job needs, in the order of the inputs registered with it.
+    pub inputs: Vec<PayloadInput>,
+    /// The bands by the name that the task uses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bands: BTreeMap<String, BandRef>,
+    /// What band values mean in this job; `dn` where no reflectance metadata was found.
+    pub radiometry: Radiometry,
+    /// Sentences for the user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// One object that a job needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PayloadInput {
+    /// The object's key.
+    pub key: String,
+    /// What it is to the job.
+    pub role: Role,
+}
+
+/// What an object is to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The pixels of a band.
+    Band,
+    /// A metadata file of the product.
+    Metadata,
+    /// An object named by one of the task's `objects` globs.
+    Object,
+}
+
+/// Where a job finds one band, and how its digital numbers become reflectance.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BandRef {
+    /// The position in [`JobPayload::inputs`].
+    pub input: usize,
+    /// Metres per pixel as the product's names say; `None` where they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<f64>,
+    /// The band that the pixels really are of, where another one stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_in: Option<String>,
+    /// reflectance = (digital number + `add_offset`) / `quantification`; `None`: digital numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantification: Option<f64>,
+    /// See `quantification`; given whenever that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_offset: Option<f64>,
+}
+
+impl JobPayload {
+    /// The bytes that stand in the table.
+    ///
+    /// # Errors
+    /// None for payloads made by the planner; JSON has no form for a number that is not finite.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads what [`JobPayload::to_bytes`] wrote, and checks that each band's input exists.
+    ///
+    /// # Errors
+    /// The bytes are no payload, or a band names an input that is not there.
+    pub fn from_bytes(bytes: &[u8]) -> Result<JobPayload, serde_json::Error> {
+        let payload: JobPayload = serde_json::from_slice(bytes)?;
+        let inputs = payload.inputs.len();
+        match payload.bands.iter().find(|(_, band)| band.input >= inputs) {
+            None => Ok(payload),
+            Some((name, band)) => Err(serde::de::Error::custom(format!(
+                "band {name} names input {} of {inputs}",
+                band.input
+            ))),
+        }
+    }
+
+    /// The key of a band's object.
+    pub fn band_key(&self, band: &str) -> Option<&str> {
+        let input = self.bands.get(band)?.input;
+        self.inputs.get(input).map(|input| input.key.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_comes_back_and_a_bad_one_is_refused() {
+        let mut payload = JobPayload {
+            product: "P".into(),
+            prefix: "a/P/".into(),
+            inputs: vec![PayloadInput {
+                key: "a/P/B04.tif".into(),
+                role: Role::Band,
+            }],
+            radiometry: Radiometry::Dn,
+            ..JobPayload::default()
+        };
+        payload.bands.insert("B04".into(), BandRef::default());
+        let bytes = payload.to_bytes().unwrap();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert_eq!(
+            text,
+            r#"{"product":"P","prefix":"a/P/","inputs":[{"key":"a/P/B04.tif","role":"band"}],"bands":{"B04":{"input":0}},"radiometry":"dn"}"#
+        );
+        assert_eq!(JobPayload::from_bytes(&bytes).unwrap(), payload);
+        assert_eq!(payload.band_key("B04"), Some("a/P/B04.tif"));
+        let bad = text.replace("\"input\":0", "\"input\":1");
+        assert!(JobPayload::from_bytes(bad.as_bytes()).is_err());
+    }
+}

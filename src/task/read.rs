@@ -1,0 +1,350 @@
+//! From a text to a checked job file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::Deserialize;
+
+use super::check;
+use super::document::{Document, ProductsSection, StoreSection, TaskSection};
+use super::flags::{Flags, words};
+use super::model::{
+    Formulas, JobFile, ListedProducts, NamedProduct, ProductSpec, StoreSettings, TaskPlaces,
+};
+use super::source::{JobFileError, Place, Source};
+use super::tree::{self, Node};
+
+/// The job file of a command line that names none.
+pub const DEFAULT_JOB_FILE: &str = "cotec.toml";
+
+/// Bytes of a job file at most.
+const MAX_BYTES: u64 = 64 << 20;
+
+impl JobFile {
+    /// Reads and checks a job file, TOML or JSON, and applies the flags.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the first thing in it, or in the flags, that cannot be.
+    pub fn read(
+        path: &Path,
+        flags: &Flags,
+        formulas: &dyn Formulas,
+    ) -> Result<JobFile, JobFileError> {
+        let name = path.display().to_string();
+        let cannot = |error: std::io::Error| {
+            JobFileError::new(format!("the job file {name} cannot be read: {error}"))
+        };
+        let size = fs::metadata(path).map_err(cannot)?.len();
+        if size > MAX_BYTES {
+            return Err(JobFileError::new(format!(
+                "the job file {name} has {size} bytes; more than {MAX_BYTES} are no job file"
+            )));
+        }
+        let bytes = fs::read(path).map_err(cannot)?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = error.utf8_error().valid_up_to();
+            let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            Place::new(&Source::new(name.as_str(), shown), good..good + 1)
+                .error("this is not UTF-8 text")
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        JobFile::parse(&Source::new(name, text), flags, formulas)
+    }
+
+    /// Checks the text of a job file and applies the flags.
+    ///
+    /// # Errors
+    /// The first thing in the text, or in the flags, that cannot be.
+    pub fn parse(
+        source: &Arc<Source>,
+        flags: &Flags,
+        formulas: &dyn Formulas,
+    ) -> Result<JobFile, JobFileError> {
+        let root = tree::parse(source)?;
+        let document = Document::deserialize(&root).map_err(|error| {
+            let span = error.span.clone().unwrap_or(0..0);
+            Place::new(source, span)
+                .error(error.message)
+                .nearest(error.nearest)
+        })?;
+        build(source, &root, document, flags, formulas)
+    }
+
+    /// A run with no job file: the flags say everything.
+    ///
+    /// # Errors
+    /// The first thing in the flags that cannot be, or what they do not say.
+    pub fn from_flags(flags: &Flags, formulas: &dyn Formulas) -> Result<JobFile, JobFileError> {
+        JobFile::parse(&Source::new("command line", ""), flags, formulas)
+    }
+}
+
+fn build(
+    source: &Arc<Source>,
+    root: &Node,
+    document: Document,
+    flags: &Flags,
+    formulas: &dyn Formulas,
+) -> Result<JobFile, JobFileError> {
+    let place = |node: Option<&Node>| match node {
+        Some(node) => Place::new(source, node.span.clone()),
+        None => Place::new(source, 0..0),
+    };
+    if document.workers == Some(0) || flags.workers == Some(0) {
+        let at = if flags.workers.is_some() {
+            Place::whole(&Source::new("--workers", "0"))
+        } else {
+            place(root.get("workers"))
+        };
+        return Err(at.error("at least one worker is needed"));
+    }
+    let store = store(
+        source,
+        root.get("store"),
+        document.store.unwrap_or_default(),
+    )?;
+    let shared = shared_products(source, root, document.products, &store, flags)?;
+
+    let mut tasks = Vec::new();
+    if flags.indices.is_empty() {
+        let nodes = root.get("task").map_or(&[][..], Node::items);
+        for (section, node) in document.task.into_iter().zip(nodes) {
+            let places = task_places(source, node);
+            let own = match (&section.products, node.get("products")) {
+                (Some(own), Some(node)) if flags.products.is_empty() => {
+                    Some(Arc::new(products(source, node, own)?))
+                }
+                _ => shared.clone(),
+            };
+            tasks.push(check::task(section, places, own, flags, formulas)?);
+        }
+    } else {
+        for word in words("--index", &flags.indices)? {
+            let mut places = TaskPlaces {
+                task: word.place.clone(),
+                fields: Default::default(),
+            };
+            places.fields.insert("index".into(), word.place);
+            let section = TaskSection {
+                index: Some(word.text),
+                ..TaskSection::default()
+            };
+            tasks.push(check::task(
+                section,
+                places,
+                shared.clone(),
+                flags,
+                formulas,
+            )?);
+        }
+    }
+    if tasks.is_empty() {
+        return Err(
+            JobFileError::new("there is nothing to do: no task is given")
+                .help("write a [[task]] into the job file, or say --index ndvi"),
+        );
+    }
+    let path = |flag: &Option<PathBuf>, field: Option<String>, default: &str| {
+        flag.clone()
+            .or(field.map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from(default))
+    };
+    for (name, value) in [("out", &document.out), ("staging", &document.staging)] {
+        if value
+            .as_deref()
+            .is_some_and(|text| text.is_empty() || text.contains('\0'))
+        {
+            return Err(place(root.get(name)).error(format!("`{name}` is no path")));
+        }
+    }
+    let jobfile = JobFile {
+        out: path(&flags.out, document.out, "./out"),
+        staging: path(&flags.staging, document.staging, "./.cotec/staging"),
+        workers: flags
+            .workers
+            .or(document.workers.and_then(|n| usize::try_from(n).ok())),
+        store,
+        tasks,
+    };
+    jobfile.check_results()?;
+    Ok(jobfile)
+}
+
+fn store(
+    source: &Arc<Source>,
+    node: Option<&Node>,
+    section: StoreSection,
+) -> Result<StoreSettings, JobFileError> {
+    let sample = section.sample.filter(|sample| sample.enabled);
+    let place = |field: &str| {
+        let span = node
+            .and_then(|node| node.get(field))
+            .map(|n| n.span.clone());
+        Place::new(source, span.unwrap_or(0..0))
+    };
+    if let Some(sample) = &sample {
+        if section.endpoint.is_some() || section.bucket.is_some() {
+            return Err(place("sample")
+                .error("`sample` is a store of its own: it goes with no `endpoint` or `bucket`"));
+        }
+        if !(1..=1000).contains(&sample.products) {
+            return Err(place("sample").error("a sample has 1 to 1000 products"));
+        }
+    }
+    for (name, value) in [
+        ("endpoint", &section.endpoint),
+        ("bucket", &section.bucket),
+        ("region", &section.region),
+        ("profile", &section.profile),
+    ] {
+        if value.as_deref() == Some("") {
+            return Err(place(name).error(format!("`{name}` is empty; leave it out instead")));
+        }
+    }
+    Ok(StoreSettings {
+        endpoint: section.endpoint,
+        bucket: section.bucket,
+        region: section.region,
+        profile: section.profile,
+        anonymous: section.anonymous,
+        requester_pays: section.requester_pays,
+        sample: sample.map(|sample| sample.products),
+    })
+}
+
+/// The products of tasks that name none of their own: the flags', the file's, or all of a sample.
+fn shared_products(
+    source: &Arc<Source>,
+    root: &Node,
+    section: Option<ProductsSection>,
+    store: &StoreSettings,
+    flags: &Flags,
+) -> Result<Option<Arc<ProductSpec>>, JobFileError> {
+    if !flags.products.is_empty() {
+        return Ok(Some(Arc::new(ProductSpec {
+            names: once(flags.named_products()?),
+            listed: None,
+        })));
+    }
+    if let (Some(section), Some(node)) = (section, root.get("products")) {
+        return Ok(Some(Arc::new(products(source, node, &section)?)));
+    }
+    Ok(store.sample.map(|_| {
+        let node = root.get("store").and_then(|store| store.get("sample"));
+        let span = node.map_or(0..0, |node| node.span.clone());
+        Arc::new(ProductSpec {
+            names: Vec::new(),
+            listed: Some(ListedProducts {
+                prefix: String::new(),
+                pattern: None,
+                place: Place::new(source, span),
+            }),
+        })
+    }))
+}
+
+fn products(
+    source: &Arc<Source>,
+    node: &Node,
+    section: &ProductsSection,
+) -> Result<ProductSpec, JobFileError> {
+    let place = |node: &Node| Place::new(source, node.span.clone());
+    let places = node.get("names").map_or(&[][..], Node::items);
+    let names = section
+        .names
+        .iter()
+        .zip(places)
+        .map(|(name, node)| named_product(name, &place(node)))
+        .collect::<Result<Vec<_>, _>>()?;
+    if names.is_empty() && section.prefix.is_none() && section.pattern.is_none() {
+        return Err(place(node)
+            .error("no products are named here")
+            .help("give `names`, or `prefix` (\"\" is the whole bucket), or `match`"));
+    }
+    let mut listed = None;
+    if section.prefix.is_some() || section.pattern.is_some() {
+        let at = ["match", "prefix"].iter().find_map(|field| node.get(field));
+        let at = place(at.unwrap_or(node));
+        let mut prefix = section.prefix.clone().unwrap_or_default();
+        check_key(&prefix, &at)?;
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            prefix.push('/');
+        }
+        let pattern = section.pattern.as_deref();
+        if pattern.is_some_and(|pattern| pattern.contains('/')) {
+            return Err(at
+                .error("`match` is a glob on the product's name, without a slash")
+                .help("put what comes before the last slash into `prefix`"));
+        }
+        let pattern = pattern.map(|pattern| glob(pattern, &at)).transpose()?;
+        listed = Some(ListedProducts {
+            prefix,
+            pattern,
+            place: at,
+        });
+    }
+    Ok(ProductSpec {
+        names: once(names),
+        listed,
+    })
+}
+
+/// Each product once, at its first mention.
+fn once(mut names: Vec<NamedProduct>) -> Vec<NamedProduct> {
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.prefix.clone()));
+    names
+}
+
+/// A product's name as a key prefix.
+pub(super) fn named_product(name: &str, place: &Place) -> Result<NamedProduct, JobFileError> {
+    check_key(name, place)?;
+    let bare = name.trim_end_matches('/');
+    if bare.is_empty() {
+        return Err(place.error("a product's name is not empty"));
+    }
+    Ok(NamedProduct {
+        prefix: format!("{bare}/"),
+        place: place.clone(),
+    })
+}
+
+fn check_key(key: &str, place: &Place) -> Result<(), JobFileError> {
+    if key.starts_with("s3://") {
+        return Err(place
+            .error("a key prefix is needed here, not an s3:// address")
+            .help("leave out s3://bucket/; the bucket stands in [store] or in --bucket"));
+    }
+    if key.contains('\0') || key.len() > 1024 {
+        return Err(place.error("keys have at most 1024 bytes and no NUL character"));
+    }
+    Ok(())
+}
+
+/// A glob in which `*` stops at slashes and `**` does not.
+pub(super) fn glob(pattern: &str, place: &Place) -> Result<GlobMatcher, JobFileError> {
+    GlobBuilder::new(pattern)
+        .literal_separator(true)
+        .build()
+        .map(|glob| glob.compile_matcher())
+        .map_err(|error| place.error(format!("{pattern:?} is no glob: {}", error.kind())))
+}
+
+fn task_places(source: &Arc<Source>, node: &Node) -> TaskPlaces {
+    let fields = match &node.value {
+        tree::Tree::Table(entries) => entries
+            .iter()
+            .map(|entry| {
+                let place = Place::new(source, entry.node.span.clone());
+                (entry.key.clone(), place)
+            })
+            .collect(),
+        _ => Default::default(),
+    };
+    TaskPlaces {
+        task: Place::new(source, node.span.clone()),
+        fields,
+    }
+}

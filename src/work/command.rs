@@ -1,0 +1,162 @@
+//! Running a command as a processor.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use crate::sys::command::{kill_group, spawn_group};
+use crate::task::{Template, Value, expand_argv};
+use crate::values::{Fault, FaultCode};
+
+use super::job::Job;
+use super::outcome::Failure;
+
+/// How much of the end of a command's output is shown when it fails.
+const END_BYTES: u64 = 2000;
+
+/// Runs the command of a job and waits for it. Returns the file with what it printed.
+pub(super) fn run(
+    job: &Job<'_>,
+    argv: &[Template],
+    log: PathBuf,
+    table_path: &str,
+) -> Result<PathBuf, Failure> {
+    let argv = expand_argv(argv, |name| value(job, name)).map_err(Failure::processor)?;
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err(Failure::processor("the command is empty"));
+    };
+    let output = |e: &io::Error| Failure::output(&log, e);
+    let file = File::create(&log).map_err(|e| output(&e))?;
+    let second = file.try_clone().map_err(|e| output(&e))?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(second);
+    environment(&mut command, job, table_path);
+    let mut child = spawn_group(&mut command).map_err(|error| {
+        let program = program.to_string_lossy();
+        Failure::processor(format!(
+            "the command {program:?} cannot be started: {error}"
+        ))
+    })?;
+    let group = child.id();
+    // If this worker dies, the coordinator ends the group.
+    let noted = job.table.set_group(group);
+    let status = child.wait();
+    kill_group(group);
+    let _ = job.table.set_group(0);
+    noted.map_err(Failure::processor)?;
+    match status {
+        Ok(status) if status.success() => Ok(log),
+        Ok(status) => Err(failure(status, log)),
+        Err(error) => Err(Failure::processor(error)),
+    }
+}
+
+fn value(job: &Job<'_>, name: &str) -> Option<Value> {
+    let one = |text: OsString| Some(Value::One(text));
+    match name {
+        "out" => one(job.out().into()),
+        "product" => one(job.product().into()),
+        "product_dir" => one(job.product_dir().into()),
+        "prefix" => one(job.prefix().into()),
+        "job" => one(job.name().into()),
+        "task" => one(job.task().into()),
+        "staging" => one(job.staging().into()),
+        "inputs" => Some(Value::Many(
+            job.inputs().into_iter().map(Into::into).collect(),
+        )),
+        band => job.band(band).and_then(|path| one(path.into())),
+    }
+}
+
+/// The command gets this process's environment without credentials, what it needs to attach to
+/// the table, and what its task adds.
+fn environment(command: &mut Command, job: &Job<'_>, table_path: &str) {
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_string_lossy()
+            .to_ascii_uppercase()
+            .starts_with("AWS_")
+        {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .env("COTEC_TABLE", table_path)
+        .env("COTEC_JOB", job.name())
+        .env("COTEC_TASK", job.task())
+        .env("COTEC_PRODUCT", job.product())
+        .env("COTEC_PRODUCT_DIR", job.product_dir())
+        .env("COTEC_STAGING", job.staging())
+        .env("COTEC_OUT", job.out())
+        .env("COTEC_SCRATCH", job.scratch())
+        .env("COTEC_THREADS", job.threads().to_string())
+        .envs(&job.task.env);
+}
+
+fn failure(status: ExitStatus, log: PathBuf) -> Failure {
+    let (fault, error) = match (status.code(), status.signal()) {
+        (Some(code), _) => (
+            Fault::new(FaultCode::Processor, code.unsigned_abs()),
+            format!("the command ended with exit status {code}"),
+        ),
+        (None, signal) => {
+            let signal = signal.unwrap_or(0);
+            (
+                Fault::new(FaultCode::ProcessorKilled, signal.unsigned_abs()),
+                format!("the command was killed by signal {signal}"),
+            )
+        }
+    };
+    let end = end_of(&log).unwrap_or_default();
+    Failure {
+        fault,
+        error,
+        log: Some((log, end)),
+    }
+}
+
+/// The last lines of a file, at most [`END_BYTES`].
+pub(super) fn end_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let from = size.saturating_sub(END_BYTES);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(END_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // What was cut off at the start is not shown as if it were a line.
+    let text = match text.split_once('\n') {
+        Some((_, rest)) if from > 0 => rest,
+        _ => text.as_ref(),
+    };
+    Ok(text.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_output_starts_with_a_whole_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "short\n").unwrap();
+        assert_eq!(end_of(&path).unwrap(), "short");
+        let long: String = (0..1000).map(|i| format!("line {i}\n")).collect();
+        std::fs::write(&path, long).unwrap();
+        let end = end_of(&path).unwrap();
+        assert!(
+            end.starts_with("line ") && end.ends_with("line 999"),
+            "{end}"
+        );
+        std::fs::write(&path, "é".repeat(5000)).unwrap();
+        assert!(end_of(&path).unwrap().len() <= 2010);
+    }
+}

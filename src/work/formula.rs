@@ -1,0 +1,99 @@
+//! The native processor: band maths from an index or an expression.
+
+use crate::raster::{self, BandInput, BandMath, Expr, RasterError};
+use crate::task::{self, Processor};
+use crate::values::{Fault, FaultCode};
+
+use super::job::Job;
+use super::outcome::{Failure, ResultStats};
+
+/// Computes the job's image and quick-look into its scratch directory.
+pub(super) fn run(job: &Job<'_>) -> Result<ResultStats, Failure> {
+    let mut spec = match &job.task.processor {
+        Processor::Index(name) => {
+            let index = raster::index_expr(name)
+                .ok_or_else(|| Failure::processor(format!("there is no index {name:?}")))?;
+            BandMath::index(index).map_err(Failure::processor)?
+        }
+        Processor::Expr(text) => BandMath::new(Expr::parse(text).map_err(Failure::processor)?),
+        Processor::Run(_) | Processor::Native => {
+            return Err(Failure::processor("this task has no formula"));
+        }
+    };
+    spec.resolution = job.task.resolution;
+    spec.window = job.task.window.map(window);
+    spec.resample = match job.task.resample {
+        task::Resample::Nearest => raster::Resample::Nearest,
+        task::Resample::Bilinear => raster::Resample::Bilinear,
+        task::Resample::Average => raster::Resample::Average,
+    };
+    let bands = inputs(job);
+    let tif = job.out();
+    let png = tif.with_extension("png");
+    let stats = raster::band_math(&spec, &bands, &tif, &png, job.threads).map_err(failure)?;
+    let figure = |value: f64| value.is_finite().then_some(value);
+    Ok(ResultStats {
+        width: stats.width,
+        height: stats.height,
+        valid: stats.valid,
+        nodata: stats.nodata,
+        min: figure(stats.min),
+        max: figure(stats.max),
+        mean: figure(stats.mean),
+        crs: stats.crs,
+        pixel_size: stats.pixel_size,
+    })
+}
+
+fn inputs(job: &Job<'_>) -> Vec<BandInput> {
+    job.payload
+        .bands
+        .iter()
+        .filter_map(|(name, band)| {
+            let scale = band.quantification.map(|quantification| raster::Scale {
+                quantification,
+                add_offset: band.add_offset.unwrap_or(0.0),
+            });
+            Some(BandInput {
+                name: name.clone(),
+                path: job.band(name)?,
+                scale,
+            })
+        })
+        .collect()
+}
+
+fn window(window: task::Window) -> raster::Window {
+    match window {
+        task::Window::Pixels {
+            col,
+            row,
+            width,
+            height,
+        } => raster::Window::Pixels {
+            col,
+            row,
+            width,
+            height,
+        },
+        task::Window::Bbox {
+            min_x,
+            min_y,
+            max_x,
+            max_y,
+        } => raster::Window::Bbox {
+            min_x,
+            min_y,
+            max_x,
+            max_y,
+        },
+    }
+}
+
+fn failure(error: RasterError) -> Failure {
+    let mut failure = Failure::processor(&error);
+    if error.is_output() {
+        failure.fault = Fault::new(FaultCode::Output, 0);
+    }
+    failure
+}

@@ -1,0 +1,135 @@
+//! A job as its processor sees it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::table::{Outcome, SlotId, Table, TableError};
+use crate::task::{JobPayload, Task};
+use crate::values::{ByteRange, staged};
+
+/// A job with everything that its processor may want to know.
+pub struct Job<'a> {
+    pub(super) table: &'a Table,
+    pub(super) name: &'a str,
+    pub(super) task: &'a Task,
+    pub(super) payload: &'a JobPayload,
+    pub(super) slots: &'a [SlotId],
+    pub(super) staging: &'a Path,
+    pub(super) bucket: &'a str,
+    pub(super) scratch: &'a Path,
+    pub(super) threads: usize,
+}
+
+impl Job<'_> {
+    /// The name, unique in the run: `task/product`.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// The name of its task.
+    pub fn task(&self) -> &str {
+        &self.task.name
+    }
+
+    /// The name of its product.
+    pub fn product(&self) -> &str {
+        &self.payload.product
+    }
+
+    /// The key prefix of its product, with a trailing slash.
+    pub fn prefix(&self) -> &str {
+        &self.payload.prefix
+    }
+
+    /// The directory of the product in staging, laid out as in the bucket. Only the inputs of
+    /// jobs are there.
+    pub fn product_dir(&self) -> PathBuf {
+        let prefix = self.payload.prefix.trim_end_matches('/');
+        staged::staged_path(self.staging, self.bucket, prefix)
+    }
+
+    /// The staging directory.
+    pub fn staging(&self) -> &Path {
+        self.staging
+    }
+
+    /// The staged file of a band, by the name that the task uses.
+    pub fn band(&self, name: &str) -> Option<PathBuf> {
+        self.payload.band_key(name).map(|key| self.path_of(key))
+    }
+
+    /// The names of the bands.
+    pub fn bands(&self) -> impl Iterator<Item = &str> {
+        self.payload.bands.keys().map(String::as_str)
+    }
+
+    /// The scale of a band, `(digital number + add_offset) / quantification`, where the product
+    /// says it and the task wants reflectance.
+    pub fn scale(&self, band: &str) -> Option<(f64, f64)> {
+        let band = self.payload.bands.get(band)?;
+        Some((band.quantification?, band.add_offset.unwrap_or(0.0)))
+    }
+
+    /// The staged files of all inputs, in the order of the plan.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        self.payload
+            .inputs
+            .iter()
+            .map(|input| self.path_of(&input.key))
+            .collect()
+    }
+
+    /// A directory for this job alone; removed afterwards.
+    pub fn scratch(&self) -> &Path {
+        self.scratch
+    }
+
+    /// The file to write the result to; it is moved to its place when the processor has ended
+    /// well.
+    pub fn out(&self) -> PathBuf {
+        self.scratch.join(&self.task.output)
+    }
+
+    /// How many threads this job should use.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The table of the run, for processors that wait for objects of their own.
+    pub fn table(&self) -> &Table {
+        self.table
+    }
+
+    /// Waits until input number `input` is in staging.
+    ///
+    /// # Errors
+    /// The table's; [`TableError::Corrupt`] for an input that the job does not have.
+    pub fn wait(&self, input: usize, timeout: Option<Duration>) -> Result<Outcome, TableError> {
+        self.table.wait(self.slot(input)?, timeout)
+    }
+
+    /// Waits until some bytes of input number `input` have landed.
+    ///
+    /// # Errors
+    /// As [`Job::wait`].
+    pub fn wait_range(
+        &self,
+        input: usize,
+        range: ByteRange,
+        timeout: Option<Duration>,
+    ) -> Result<Outcome, TableError> {
+        self.table.wait_range(self.slot(input)?, range, timeout)
+    }
+
+    fn slot(&self, input: usize) -> Result<SlotId, TableError> {
+        let value = input as u64;
+        self.slots.get(input).copied().ok_or(TableError::Corrupt {
+            what: "input",
+            value,
+        })
+    }
+
+    pub(super) fn path_of(&self, key: &str) -> PathBuf {
+        staged::staged_path(self.staging, self.bucket, key)
+    }
+}

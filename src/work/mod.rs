@@ -1,0 +1,14 @@
+//! The worker: claims a job whose inputs are in staging, runs its processor, puts the result in
+//! place, and only then says that the job is done.
+
+mod command;
+mod formula;
+mod job;
+mod outcome;
+mod scratch;
+mod worker;
+
+pub use job::Job;
+pub use outcome::{JobResult, ResultStats};
+pub use scratch::Scratch;
+pub use worker::{Native, WorkConfig, run};

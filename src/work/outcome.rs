@@ -1,0 +1,84 @@
+//! What a worker says of a job's outcome; it stands in the table as JSON.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::values::{Fault, FaultCode};
+
+/// The outcome of a job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobResult {
+    /// The files of the result, in place.
+    pub outputs: Vec<PathBuf>,
+    /// Figures of a native result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats: Option<ResultStats>,
+    /// What was in staging, was computed, and so on: sentences for the user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Why the job failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The file with everything that the command printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<PathBuf>,
+    /// The end of what the command printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_end: Option<String>,
+    /// Wall time of the processor in seconds.
+    pub seconds: f64,
+}
+
+/// Figures of an image: over the float32 values that stand in the file, without nodata.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResultStats {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Pixels with a value.
+    pub valid: u64,
+    /// Pixels without one.
+    pub nodata: u64,
+    /// Smallest value; absent when no pixel has one.
+    pub min: Option<f64>,
+    /// Largest value.
+    pub max: Option<f64>,
+    /// Mean value.
+    pub mean: Option<f64>,
+    /// For example `EPSG:32629`.
+    pub crs: Option<String>,
+    /// Width of a pixel in units of the CRS.
+    pub pixel_size: Option<f64>,
+}
+
+/// Why a job could not be done.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub fault: Fault,
+    pub error: String,
+    pub log: Option<(PathBuf, String)>,
+}
+
+impl Failure {
+    pub fn processor(error: impl ToString) -> Failure {
+        let fault = Fault::new(FaultCode::Processor, 0);
+        Failure {
+            fault,
+            error: error.to_string(),
+            log: None,
+        }
+    }
+
+    pub fn output(path: &Path, source: &io::Error) -> Failure {
+        let errno = source.raw_os_error().unwrap_or(0).unsigned_abs();
+        let error = format!("{} cannot be written: {source}", path.display());
+        Failure {
+            fault: Fault::new(FaultCode::Output, errno),
+            error,
+            log: None,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The worker process: one job after the other until the run is over.
+
+use std::any::Any;
+use std::error::Error;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::table::{JobClaim, Phase, Table, TableError};
+use crate::task::{JobFile, JobPayload, Processor, Task};
+use crate::values::clock::Deadline;
+use crate::values::{Fault, FaultCode};
+
+use super::job::Job;
+use super::outcome::{Failure, JobResult, ResultStats};
+use super::scratch::{Scratch, place};
+use super::{command, formula};
+
+/// The longest sleep before looking again. Wake-ups do not depend on it: it bounds how long a
+/// ready job waits when the worker that was woken for it has been stopped by a signal.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A processor written by the user, for tasks that name none.
+pub type Native<'a> = &'a dyn Fn(&Job<'_>) -> Result<(), Box<dyn Error>>;
+
+/// What a worker needs besides the table.
+pub struct WorkConfig<'a> {
+    /// The job file of the run.
+    pub jobfile: &'a JobFile,
+    /// The staging directory, absolute.
+    pub staging: &'a Path,
+    /// The bucket's name.
+    pub bucket: &'a str,
+    /// The directory of the results, absolute.
+    pub out: &'a Path,
+    /// Where processors write.
+    pub scratch: &'a Scratch,
+    /// How commands can attach to the table.
+    pub table_path: &'a str,
+    /// Threads that one job should use.
+    pub threads: usize,
+    /// The processor of tasks that name none.
+    pub native: Option<Native<'a>>,
+}
+
+/// Claims and runs jobs until the run is over. `table` must have joined.
+///
+/// # Errors
+/// The table's; failures of jobs are in the table and do not end the worker.
+pub fn run(table: &Table, config: &WorkConfig<'_>) -> Result<(), TableError> {
+    loop {
+        if table.phase()? == Phase::Stopping {
+            return Ok(());
+        }
+        if let Some(claim) = table.claim_job()? {
+            run_job(table, config, claim)?;
+        } else if table.finished()? || !table.coordinator_lives() {
+            return Ok(());
+        } else {
+            table.sleep_until_job(Deadline::NEVER, LOOK_AGAIN)?;
+        }
+    }
+}
+
+fn run_job(table: &Table, config: &WorkConfig<'_>, claim: JobClaim) -> Result<(), TableError> {
+    let begun = Instant::now();
+    let name = table.job_name(claim.job)?;
+    let payload = table.job_payload(claim.job)?;
+    let number = table.job_task(claim.job)?;
+    let slots = table.job_inputs(claim.job)?;
+    let prepared = prepare(config, claim, number, &payload);
+    let mut result = JobResult::default();
+    let outcome = prepared.and_then(|(task, payload, scratch)| {
+        let job = Job {
+            table,
+            name: &name,
+            task,
+            payload: &payload,
+            slots: &slots,
+            staging: config.staging,
+            bucket: config.bucket,
+            scratch: &scratch,
+            threads: config.threads,
+        };
+        result.notes.clone_from(&payload.notes);
+        let outcome = process(config, &job, &mut result);
+        let _ = fs::remove_dir_all(&scratch);
+        outcome
+    });
+    result.seconds = begun.elapsed().as_secs_f64();
+    let outcome = outcome.map_err(|failure| {
+        result.error = Some(failure.error);
+        if let Some((log, end)) = failure.log {
+            result.log = Some(log);
+            result.log_end = Some(end);
+        }
+        failure.fault
+    });
+    // Figures that are not there are left out, so this cannot fail on a number.
+    let text = serde_json::to_vec(&result).unwrap_or_default();
+    table.set_job_result(claim, &text)?;
+    table.add_figures(
+        0,
+        0,
+        u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
+    )?;
+    table.finish_job(claim, outcome)?;
+    Ok(())
+}
+
+fn prepare<'a>(
+    config: &WorkConfig<'a>,
+    claim: JobClaim,
+    number: u32,
+    payload: &[u8],
+) -> Result<(&'a Task, JobPayload, PathBuf), Failure> {
+    let task = config.jobfile.tasks.get(number as usize);
+    let task = task.ok_or_else(|| Failure::processor(format!("there is no task {number}")))?;
+    let payload = JobPayload::from_bytes(payload).map_err(Failure::processor)?;
+    let scratch = config.scratch.job_dir(claim.job.0, claim.attempt);
+    let scratch = scratch.map_err(|e| Failure::output(config.out, &e))?;
+    Ok((task, payload, scratch))
+}
+
+/// Runs the processor and puts its result in place.
+fn process(config: &WorkConfig<'_>, job: &Job<'_>, result: &mut JobResult) -> Result<(), Failure> {
+    let out = config.out.join(job.product());
+    match &job.task.processor {
+        Processor::Index(_) | Processor::Expr(_) => result.stats = Some(formula_job(job)?),
+        Processor::Run(argv) => {
+            fs::create_dir_all(&out).map_err(|e| Failure::output(&out, &e))?;
+            let log = out.join(format!("{}.log", job.task()));
+            result.log = Some(command::run(job, argv, log, config.table_path)?);
+        }
+        Processor::Native => native(config, job)?,
+    }
+    for file in job.task.result_files() {
+        let (from, to) = (job.scratch.join(&file), out.join(&file));
+        if !from.exists() {
+            return Err(no_output(job, result.log.take()));
+        }
+        place(&from, &to).map_err(|e| Failure::output(&to, &e))?;
+        result.outputs.push(to);
+    }
+    Ok(())
+}
+
+fn formula_job(job: &Job<'_>) -> Result<ResultStats, Failure> {
+    catch_unwind(AssertUnwindSafe(|| formula::run(job)))
+        .unwrap_or_else(|panic| Err(panicked(&panic)))
+}
+
+fn native(config: &WorkConfig<'_>, job: &Job<'_>) -> Result<(), Failure> {
+    let Some(native) = config.native else {
+        return Err(Failure::processor("this task names no processor"));
+    };
+    match catch_unwind(AssertUnwindSafe(|| native(job))) {
+        Ok(outcome) => outcome.map_err(Failure::processor),
+        Err(panic) => Err(panicked(&panic)),
+    }
+}
+
+fn panicked(panic: &Box<dyn Any + Send>) -> Failure {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    Failure::processor(format!("the processor panicked: {text}"))
+}
+
+fn no_output(job: &Job<'_>, log: Option<PathBuf>) -> Failure {
+    let error = format!(
+        "the processor ended well but did not write {}",
+        job.task.output
+    );
+    let log = log.map(|log| {
+        let end = command::end_of(&log).unwrap_or_default();
+        (log, end)
+    });
+    Failure {
+        fault: Fault::new(FaultCode::NoOutput, 0),
+        error,
+        log,
+    }
+}

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{exit_code, ls, put};
+use commands::{exit_code, get, ls, put, schema};
 use common::store_args::StoreArgs;
 use cotec::store::{Address, Environment, S3Store, StoreConfig, StoreError};
 
@@ -28,15 +28,21 @@ struct Cli {
 enum Command {
     /// List a bucket below a prefix
     Ls(ls::Args),
+    /// Download an object, or everything below a prefix
+    Get(get::Args),
     /// Upload a file, or everything in a directory
     Put(put::Args),
+    /// Print the JSON Schema of the job file
+    Schema,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Ls(args) => ls::run(args, &cli),
+        Command::Get(args) => get::run(args, &cli),
         Command::Put(args) => put::run(args, &cli),
+        Command::Schema => schema::run(),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -1,5 +1,6 @@
 //! `cotec ls` and `cotec put` as a user runs them, against the embedded server.
 #![cfg(all(feature = "cli", feature = "embedded"))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod store_common;
 

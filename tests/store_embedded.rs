@@ -1,6 +1,7 @@
 //! The S3 client against the embedded server over a directory, through real HTTP; and the same
 //! against another server, where COTEC_ENDPOINT names one (as `tools/seaweedfs` does).
 #![cfg(feature = "embedded")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod store_common;
 

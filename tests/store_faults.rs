@@ -1,5 +1,6 @@
 //! Stores that misbehave: each gives its own error, soon, and shows nothing of a signature.
 #![cfg(feature = "embedded")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod store_common;
 

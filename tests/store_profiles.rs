@@ -1,5 +1,6 @@
 //! Which store is meant: flags, environment, profiles, and which of them wins.
 #![cfg(feature = "s3")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 

@@ -1,6 +1,7 @@
 //! The moves of slots and jobs, one thread at a time: what the words, the watch and the ready
 //! bits do when nothing interferes.
 
+#![allow(clippy::unwrap_used)]
 use std::path::Path;
 use std::time::Duration;
 

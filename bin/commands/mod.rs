@@ -1,7 +1,9 @@
 //! The sub-commands of `cotec`, one per file.
 
+pub mod get;
 pub mod ls;
 pub mod put;
+pub mod schema;
 
 use cotec::store::ErrorKind;
 

@@ -10,6 +10,7 @@ use crate::sys::segment::Started;
 use crate::table::Table;
 use crate::task::JobFile;
 use crate::values::Role;
+use crate::values::staged::Tree;
 use crate::work::{self, Native, Scratch, WorkConfig};
 
 use super::exit::ExitCode;
@@ -110,6 +111,7 @@ impl Shared<'_> {
         let store = S3Store::with_connections(self.store.clone(), connections)?;
         let config = FetchConfig {
             staging: self.staging.clone(),
+            tree: Tree::Bucket(self.store.bucket.clone()),
             connections,
             until_idle: false,
         };

@@ -46,13 +46,13 @@ impl Object {
     pub fn begin(
         table: &Table,
         root: &std::path::Path,
-        bucket: &str,
+        tree: &staged::Tree,
         landed: &mut Landed,
         claim: ObjectClaim,
     ) -> Result<Begun, TableError> {
         let (key, size) = (table.key(claim.slot)?, table.size(claim.slot)?);
         let etag = table.etag(claim.slot)?;
-        let target = staged::staged_path(root, bucket, &key);
+        let target = tree.path(root, &key);
         if landed.holds(&key, size, etag.as_deref(), &target) {
             table.publish_object(claim, 0)?;
             return Ok(Begun::Complete);

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::store::S3Store;
 use crate::table::{Phase, Table, TableError};
 use crate::values::ByteRange;
+use crate::values::staged::Tree;
 
 use super::error::FetchError;
 use super::landed::Landed;
@@ -29,9 +30,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub struct FetchConfig {
     /// The staging directory, absolute; the run holds its lock.
     pub staging: PathBuf,
+    /// Which path in it an object gets.
+    pub tree: Tree,
     /// Connections at a time, at least 1.
     pub connections: usize,
-    /// End when nothing is wanted any more, instead of when the run is over.
+    /// End when everything is registered and nothing is wanted any more, instead of when all
+    /// jobs have ended.
     pub until_idle: bool,
 }
 
@@ -135,10 +139,15 @@ fn listen(table: Table, bell: Arc<Bell>) -> std::thread::JoinHandle<()> {
 async fn watch(shared: &Shared, bell: &Bell) -> Result<(), TableError> {
     loop {
         let table = &shared.table;
-        if table.phase()? == Phase::Stopping || !table.coordinator_lives() || table.finished()? {
+        let phase = table.phase()?;
+        if phase == Phase::Stopping || !table.coordinator_lives() {
             return Ok(());
         }
-        if shared.config.until_idle && shared.idle()? {
+        let over = match shared.config.until_idle {
+            true => phase == Phase::Planned && shared.idle()?,
+            false => table.finished()?,
+        };
+        if over {
             return Ok(());
         }
         // All of them: one ring may stand for many objects.
@@ -199,9 +208,8 @@ impl Shared {
             let Some(claim) = self.table.claim_object(slot)? else {
                 continue;
             };
-            let (root, bucket) = (&self.config.staging, self.store.bucket());
-            if let Begun::Parts(mut object) =
-                Object::begin(&self.table, root, bucket, landed, claim)?
+            let (root, tree) = (&self.config.staging, &self.config.tree);
+            if let Begun::Parts(mut object) = Object::begin(&self.table, root, tree, landed, claim)?
             {
                 let range = object.pending.pop_front();
                 object.in_flight += 1;

@@ -158,6 +158,9 @@ impl Layout {
     }
 }
 
+/// The most strips that a codestream is split into.
+const MAX_STRIPS: u64 = 1024;
+
 /// A codestream of one row of tiles.
 pub(crate) struct Strip {
     /// The codestream: the main header with the image cut to the strip, then its tiles.
@@ -175,8 +178,18 @@ pub(crate) fn strips(codestream: &[u8], size: &Size, layout: &Layout) -> Option<
         return None;
     }
     let count = size.tiles / u64::from(size.across);
-    (0..u32::try_from(count).ok()?)
-        .map(|row| {
+    // Each strip has a header of its own: not worth it for a great many.
+    if count > MAX_STRIPS || count * header.len() as u64 > codestream.len() as u64 + (1 << 24) {
+        return None;
+    }
+    let mut by_row = vec![Vec::new(); count as usize];
+    for (tile, part) in &layout.parts {
+        let row = by_row.get_mut((u32::from(*tile) / size.across) as usize)?;
+        row.push((u32::from(*tile) % size.across, part.clone()));
+    }
+    (0u32..)
+        .zip(by_row)
+        .map(|(row, parts)| {
             let top = size
                 .tile_row
                 .checked_add(row.checked_mul(size.tile_height)?)?;
@@ -188,14 +201,11 @@ pub(crate) fn strips(codestream: &[u8], size: &Size, layout: &Layout) -> Option<
                 out.get_mut(at..at + 4)?
                     .copy_from_slice(&value.to_be_bytes());
             }
-            for (tile, part) in &layout.parts {
-                if u32::from(*tile) / size.across == row {
-                    let start = out.len();
-                    out.extend_from_slice(codestream.get(part.clone())?);
-                    let number = (u32::from(*tile) % size.across) as u16;
-                    out.get_mut(start + 4..start + 6)?
-                        .copy_from_slice(&number.to_be_bytes());
-                }
+            for (number, part) in parts {
+                let start = out.len();
+                out.extend_from_slice(codestream.get(part)?);
+                out.get_mut(start + 4..start + 6)?
+                    .copy_from_slice(&(number as u16).to_be_bytes());
             }
             out.extend_from_slice(&EOC.to_be_bytes());
             Some(Strip {
@@ -266,6 +276,30 @@ mod tests {
         stream.pop();
         assert_eq!(whole_tiles(&stream), 1);
         assert_eq!(whole_tiles(&stream[..59]), 0);
+    }
+
+    #[test]
+    fn a_codestream_is_split_by_rows_of_tiles() {
+        let mut stream = siz(20, 25, 10);
+        for tile in [4, 0, 1, 3, 2, 5] {
+            stream.extend(tile_part(tile, &[b'0' + tile as u8]));
+        }
+        let size = Size::of(&stream).unwrap();
+        let layout = Layout::of(&stream, &size);
+        assert_eq!((layout.whole_tiles, layout.parts.len()), (6, 6));
+        let strips = strips(&stream, &size, &layout).unwrap();
+        let rows: Vec<usize> = strips.iter().map(|s| s.rows).collect();
+        assert_eq!(rows, [10, 10, 5]);
+        let last = &strips[2].codestream;
+        let cut = Size::of(last).unwrap();
+        assert_eq!((cut.width, cut.height, cut.tiles), (20, 5, 2));
+        assert_eq!((cut.rows.clone(), cut.tile_row), (20..25, 20));
+        let expected = [tile_part(0, b"4"), tile_part(1, b"5")].concat();
+        assert!(last[..last.len() - 2].ends_with(&expected));
+        // Packet headers in the main header cannot be told apart.
+        let packed = [&stream[..45], b"\xff\x60\0\x03\0", &stream[45..]].concat();
+        let layout = Layout::of(&packed, &size);
+        assert!(layout.whole_tiles == 6 && super::strips(&packed, &size, &layout).is_none());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod dotkey;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
+mod explain;
 mod list;
 mod listxml;
 mod pages;

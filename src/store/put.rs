@@ -13,7 +13,7 @@ use super::error::local;
 use super::retry::retried;
 use super::s3::text;
 use super::xml::{quoted, walk};
-use super::{S3Store, StoreError, answer, reader};
+use super::{S3Store, StoreError, answer, explain, reader};
 
 /// Files up to this size go in one PUT, larger ones in parts of at least this size.
 const PART: u64 = 64 << 20;
@@ -159,7 +159,7 @@ impl S3Store {
             let response = answer::success(self.send(request, place).await?, place).await?;
             // A store may answer 200 first and only then find that it failed.
             let body = answer::body(response, MAX_ANSWER, place).await?;
-            answer::late_error(&body, place).map_or(Ok(()), Err)
+            explain::late_error(&body, place).map_or(Ok(()), Err)
         })
         .await
     }
@@ -233,7 +233,7 @@ mod tests {
         for size in [1 << 30, 640_000 << 20, 5 << 40, (5 << 40) - 1] {
             let part = part_size(size, PART);
             assert!(
-                size.div_ceil(part) <= MAX_PARTS && part >= PART && part <= 5 << 30,
+                size.div_ceil(part) <= MAX_PARTS && (PART..=5 << 30).contains(&part),
                 "{size}: {part}"
             );
         }

@@ -1,21 +1,30 @@
-//! Commands that end with the process that started them.
+//! Commands that end with the process that started them, and everything that they leave behind.
 
+use std::ffi::CString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+use std::sync::OnceLock;
 
-use rustix::process::{Pid, Signal};
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal as Handled, sigaction};
+use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::fork::die_with_parent;
+use super::{proc, signals};
 
-/// Starts a command in a process group of its own. The kernel kills it when this process ends;
-/// what it starts in turn is ended with [`kill_group`].
+/// Starts a command in a process group of its own, with no signal blocked. The kernel kills it
+/// when this process ends; what it starts in turn is ended with [`kill_group`].
 pub fn spawn_group(command: &mut Command) -> io::Result<Child> {
     let parent = std::process::id();
     command.process_group(0);
-    // SAFETY: runs between fork and exec and makes only system calls: prctl, getppid, kill.
+    // SAFETY: runs between fork and exec and makes only system calls: prctl, getppid, kill,
+    // sigprocmask.
     unsafe {
-        command.pre_exec(move || die_with_parent(parent));
+        command.pre_exec(move || {
+            die_with_parent(parent)?;
+            signals::command_mask()
+        });
     }
     command.spawn()
 }
@@ -27,6 +36,98 @@ pub fn kill_group(group: u32) {
         && let Some(pid) = i32::try_from(group).ok().and_then(Pid::from_raw)
     {
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+    }
+}
+
+/// Makes this process the parent of what its descendants leave behind.
+pub fn adopt_orphans() -> io::Result<()> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    Ok(())
+}
+
+/// Kills all children but those that `keep` picks, down to the last grandchild that comes up as
+/// an orphan when its parent is killed.
+pub fn end_children(keep: impl Fn(u32) -> bool) {
+    // Each round may bring up children of those that were killed.
+    for _ in 0..1000 {
+        let mut strays = proc::children(std::process::id());
+        strays.retain(|pid| !keep(*pid));
+        if strays.is_empty() {
+            return;
+        }
+        for pid in strays {
+            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+                let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+            }
+        }
+    }
+}
+
+/// `/proc/self/task/<pid>/children`, for the handler, which cannot make it.
+static CHILDREN: OnceLock<CString> = OnceLock::new();
+
+/// For a process that runs commands: adopts what they leave behind, and when it is asked to end
+/// or its parent dies, takes all of them along, also those that have left their group.
+pub fn take_commands_along() -> io::Result<()> {
+    adopt_orphans()?;
+    let path = format!("/proc/self/task/{}/children", std::process::id());
+    let path = CString::new(path).map_err(io::Error::other)?;
+    let _ = CHILDREN.set(path);
+    let handler = SigHandler::Handler(end_with_children);
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::all());
+    // SAFETY: the handler makes only system calls and never returns.
+    unsafe { sigaction(Handled::SIGTERM, &action) }?;
+    // Until here the parent's death would have been a SIGKILL; one of the two is in force.
+    let parent = rustix::process::getppid();
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+    if rustix::process::getppid() != parent {
+        rustix::process::kill_process(rustix::process::getpid(), Signal::TERM)?;
+    }
+    Ok(())
+}
+
+/// The handler of SIGTERM: kills child after child until there is none, then ends the process.
+/// Everything here is async-signal-safe: system calls and memory on the stack.
+extern "C" fn end_with_children(_: libc::c_int) {
+    let mut text = [0u8; 4096];
+    loop {
+        let len = match CHILDREN.get() {
+            // SAFETY: a path that ends with a zero, a buffer of the length given, and the
+            // descriptor that was just opened.
+            Some(path) => unsafe {
+                let fd = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+                let len = libc::read(fd, text.as_mut_ptr().cast(), text.len());
+                libc::close(fd);
+                usize::try_from(len).unwrap_or(0)
+            },
+            None => 0,
+        };
+        // A number that the end of the buffer has cut would mean another process; it comes up
+        // again in the next round.
+        let whole = text.get(..len).unwrap_or_default();
+        let mut pid: libc::pid_t = 0;
+        for byte in whole {
+            match byte {
+                b'0'..=b'9' => pid = pid.wrapping_mul(10).wrapping_add((byte - b'0').into()),
+                _ if pid > 1 => {
+                    // SAFETY: kills a child of this process, not waited for yet, so the number
+                    // is still its own; and the group that it may lead.
+                    unsafe {
+                        libc::kill(-pid, libc::SIGKILL);
+                        libc::kill(pid, libc::SIGKILL);
+                    }
+                    pid = 0;
+                }
+                _ => pid = 0,
+            }
+        }
+        // SAFETY: waits for any child; no status is asked for.
+        let gone = unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) };
+        if gone < 0 {
+            // SAFETY: ends the process at once.
+            unsafe { libc::_exit(128 + libc::SIGTERM) }
+        }
     }
 }
 

@@ -21,9 +21,10 @@ pub fn fork(body: impl FnOnce() -> i32) -> io::Result<Child> {
         let text = format!("refusing to fork: this process has {threads} threads");
         return Err(io::Error::other(text));
     }
-    // What stands in these buffers would be written twice.
-    io::stdout().flush()?;
-    io::stderr().flush()?;
+    // What stands in these buffers would be written twice. That a reader has gone away must not
+    // keep a process from being started.
+    let _ = io::stdout().flush();
+    let _ = io::stderr().flush();
     let parent = std::process::id();
     // SAFETY: the process has exactly one thread, checked above, so the child is a complete
     // copy and may run any code.

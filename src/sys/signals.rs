@@ -1,5 +1,6 @@
 //! Signals as a file descriptor: the coordinator sleeps on it beside its children's pidfds.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -19,8 +20,21 @@ pub struct Signals {
     fd: SignalFd,
 }
 
+/// All but SIGHUP where whoever started this process wants it to be ignored, as `nohup` does.
 fn handled() -> SigSet {
-    HANDLED.into_iter().collect()
+    let ignored = ignored_at_start();
+    HANDLED
+        .into_iter()
+        .filter(|s| *s != Signal::SIGHUP || ignored & (1 << (Signal::SIGHUP as u32 - 1)) == 0)
+        .collect()
+}
+
+/// The signals that this process ignores, as a mask.
+fn ignored_at_start() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 impl Signals {
@@ -52,4 +66,26 @@ pub fn child_mask() -> io::Result<()> {
     set.add(Signal::SIGCHLD);
     set.thread_unblock()?;
     Ok(())
+}
+
+/// Before a command is executed: no signal is blocked, as programs expect it. Makes only a
+/// system call.
+pub fn command_mask() -> io::Result<()> {
+    SigSet::empty().thread_set_mask()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_known() {
+        // The Rust runtime ignores SIGPIPE.
+        assert_ne!(
+            ignored_at_start() & (1 << (Signal::SIGPIPE as u32 - 1)),
+            0
+        );
+        assert!(handled().contains(Signal::SIGINT) && handled().contains(Signal::SIGTERM));
+    }
 }

@@ -16,11 +16,44 @@ const MARK: &str = "%~";
 
 /// The path of a staged object.
 pub fn staged_path(staging: &Path, bucket: &str, key: &str) -> PathBuf {
-    let mut path = staging.join(component(bucket));
+    below(staging.join(component(bucket)), key)
+}
+
+fn below(mut path: PathBuf, key: &str) -> PathBuf {
     for part in key.split('/') {
         path.push(component(part));
     }
     path
+}
+
+/// Which path under a directory a key gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tree {
+    /// `<bucket>/<key>`, as in staging.
+    Bucket(String),
+    /// Below the prefix of this name: what follows it in the key, or the last part of the key
+    /// that is the name itself.
+    Below(String),
+}
+
+impl Tree {
+    /// The path of a key under `root`.
+    pub fn path(&self, root: &Path, key: &str) -> PathBuf {
+        match self {
+            Tree::Bucket(bucket) => staged_path(root, bucket, key),
+            Tree::Below(name) => {
+                let rest = key.strip_prefix(name.as_str()).unwrap_or(key);
+                let rest = if name.is_empty() || name.ends_with('/') {
+                    rest
+                } else if rest.is_empty() {
+                    key.rsplit('/').next().unwrap_or(key)
+                } else {
+                    rest.strip_prefix('/').unwrap_or(rest)
+                };
+                below(root.to_owned(), rest)
+            }
+        }
+    }
 }
 
 /// Where the bytes of an object land until it is complete: in the same file system, under a
@@ -72,6 +105,19 @@ mod tests {
             at("a/b c+d%20é.jp2"),
             Path::new("/s/eodata/a/b c+d%20é.jp2")
         );
+    }
+
+    #[test]
+    fn a_tree_starts_below_its_name() {
+        let at = |name: &str, key| Tree::Below(name.to_owned()).path(Path::new("/d"), key);
+        assert_eq!(at("a/b/", "a/b/c/d"), Path::new("/d/c/d"));
+        assert_eq!(at("a/b", "a/b/c/d"), Path::new("/d/c/d"));
+        assert_eq!(at("a/b", "a/b"), Path::new("/d/b"));
+        assert_eq!(at("b", "b"), Path::new("/d/b"));
+        assert_eq!(at("", "a/c"), Path::new("/d/a/c"));
+        assert_eq!(at("a/b", "a/b/../d"), Path::new("/d/%~dotdot/d"));
+        let tree = Tree::Bucket("b".to_owned());
+        assert_eq!(tree.path(Path::new("/d"), "a/c"), Path::new("/d/b/a/c"));
     }
 
     #[test]

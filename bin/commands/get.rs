@@ -1,0 +1,213 @@
+//! `cotec get s3://bucket/key-or-prefix DIR`
+//!
+//! The engine of a run without its jobs: a table, a downloader that fills a directory from it,
+//! and a listing that registers objects while the first ones are already on their way.
+
+use std::fs;
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cotec::coord::ExitCode;
+use cotec::fetch::{self, FetchConfig, Staging};
+use cotec::store::{Address, S3Store, StoreConfig, StoreError};
+use cotec::table::{EventReader, ObjectSpec, Phase, SlotId, Table, TableError};
+use cotec::values::staged::{LANDED, LANDING, LOCK, Tree};
+use cotec::values::{EventKind, Limits, Role};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::Cli;
+
+/// What is to be downloaded, and to where.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The object, or the prefix of all objects, written s3://BUCKET/KEY-OR-PREFIX
+    address: Address,
+    /// The directory to download to: an object gets its own name there, and what is below a
+    /// prefix keeps the path that it has below it
+    dir: PathBuf,
+}
+
+/// Why nothing could be downloaded.
+enum Stop {
+    Store(StoreError),
+    /// The local side.
+    Local(String),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Stop {
+        Stop::Store(error)
+    }
+}
+
+impl From<TableError> for Stop {
+    fn from(error: TableError) -> Stop {
+        Stop::Local(error.to_string())
+    }
+}
+
+/// Downloads, and gives the exit code: 1 where an object failed or nothing has that name.
+pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
+    match download(args, cli) {
+        Ok(code) => Ok(code),
+        Err(Stop::Store(error)) => Err(error),
+        Err(Stop::Local(text)) => {
+            eprintln!("cotec: {text}");
+            Ok(ExitCode::Local as u8)
+        }
+    }
+}
+
+fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
+    let config = cli.config(&args.address)?;
+    let staging = Staging::open(&args.dir).map_err(|e| Stop::Local(e.to_string()))?;
+    let root = staging.root().to_owned();
+    let table = Table::create(Limits::default())?.join(Role::Downloader)?;
+    let connections = fetch::connections_for(config.endpoint_url()?.host_str().unwrap_or_default());
+    let store = S3Store::with_connections(config.clone(), connections)?;
+    let fetch_config = FetchConfig {
+        staging: root.clone(),
+        tree: Tree::Below(args.address.key.clone()),
+        connections,
+        until_idle: true,
+    };
+    let json = cli.json;
+    let listed = std::thread::scope(|scope| {
+        let lister = scope.spawn(|| {
+            let listed = register(&table, config, &args.address.key);
+            // Whatever came of it, nothing more will be registered.
+            table.set_phase(Phase::Planned)?;
+            listed
+        });
+        let reporter = scope.spawn(|| report(&table, json));
+        let fetched = fetch::run(&table, store, fetch_config);
+        table.set_phase(Phase::Stopping)?;
+        let listed = lister
+            .join()
+            .unwrap_or_else(|_| Err(Stop::Local("the listing failed".into())));
+        let _ = reporter.join();
+        fetched?;
+        listed
+    })?;
+    let counts = table.count_objects()?;
+    if listed == 0 {
+        eprintln!("cotec: nothing has the name {}", args.address);
+        tidy(&root);
+        return Ok(ExitCode::SomeFailed as u8);
+    }
+    if counts.ready == listed {
+        tidy(&root);
+        return Ok(ExitCode::Done as u8);
+    }
+    eprintln!(
+        "cotec: {} of {listed} objects failed; run again to fetch them",
+        listed - counts.ready
+    );
+    Ok(ExitCode::SomeFailed as u8)
+}
+
+/// Registers the object of that name and those below it; how many there are.
+fn register(table: &Table, config: StoreConfig, name: &str) -> Result<u64, Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Stop::Local(format!("no runtime: {e}")))?;
+    runtime.block_on(async {
+        let store = S3Store::new(config)?;
+        let mut pages = store.list_all(name, None);
+        let mut count = 0;
+        while let Some(page) = pages.next().await {
+            for object in page?.objects {
+                if !is_below(&object.key, name) {
+                    continue;
+                }
+                let etag = object.etag.as_deref();
+                table.register_object(&ObjectSpec {
+                    key: &object.key,
+                    size: object.size,
+                    etag,
+                })?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    })
+}
+
+/// `a/b` means the object `a/b` and those below `a/b/`, not `a/bc`.
+fn is_below(key: &str, name: &str) -> bool {
+    let rest = key.strip_prefix(name);
+    name.is_empty()
+        || name.ends_with('/')
+        || rest.is_some_and(|r| r.is_empty() || r.starts_with('/'))
+}
+
+/// Shows what happens until the run is stopped.
+fn report(table: &Table, as_json: bool) -> Result<(), TableError> {
+    let bar = if as_json || !stderr().is_terminal() {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new(0)
+    };
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg}")
+    {
+        bar.set_style(style);
+    }
+    let mut reader = EventReader::default();
+    let (mut objects, mut bytes, mut ready) = (0u64, 0u64, 0u64);
+    loop {
+        let last = table.phase()? == Phase::Stopping;
+        while let Some(event) = reader.next(table)? {
+            match event.kind {
+                EventKind::ObjectWanted => {
+                    objects += 1;
+                    bytes += event.value;
+                }
+                EventKind::ObjectReady => {
+                    ready += 1;
+                    if as_json {
+                        let key = table.key(SlotId(event.id))?;
+                        let size = table.size(SlotId(event.id))?;
+                        let record = json!({"schema": 1, "key": key, "size": size});
+                        let _ = writeln!(stdout(), "{record}");
+                    }
+                }
+                EventKind::Note => {
+                    let text = table.note_text(&event)?;
+                    bar.suspend(|| eprintln!("cotec: {text}"));
+                }
+                _ => {}
+            }
+        }
+        bar.set_length(bytes);
+        bar.set_position(table.processes()?.iter().map(|p| p.bytes).sum());
+        bar.set_message(format!("objects {ready}/{objects}"));
+        if last {
+            bar.finish_and_clear();
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Takes away what only an interrupted download needs.
+fn tidy(root: &Path) {
+    let _ = fs::remove_dir_all(root.join(LANDING));
+    let _ = fs::remove_file(root.join(LANDED));
+    let _ = fs::remove_file(root.join(LOCK));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_paths_and_not_beginnings() {
+        assert!(is_below("a/b", "a/b") && is_below("a/b/c", "a/b") && is_below("a/bc", "a/"));
+        assert!(!is_below("a/bc", "a/b"));
+        assert!(is_below("anything", ""));
+    }
+}

@@ -35,10 +35,16 @@ fn main() {
 
 fn machine() {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find(|l| l.starts_with("model name")).unwrap_or("model name: ?");
+    let model = cpu
+        .lines()
+        .find(|l| l.starts_with("model name"))
+        .unwrap_or("model name: ?");
     let kernel = std::fs::read_to_string("/proc/version").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("# {}; {cores} cores", model.split(':').nth(1).unwrap_or("?").trim());
+    println!(
+        "# {}; {cores} cores",
+        model.split(':').nth(1).unwrap_or("?").trim()
+    );
     println!("# {}", kernel.trim());
 }
 
@@ -106,7 +112,11 @@ impl Bare {
 }
 
 fn registering(objects: u32) {
-    let limits = Limits { objects, text_bytes: u64::from(objects) * 72, ..Limits::for_objects(objects) };
+    let limits = Limits {
+        objects,
+        text_bytes: u64::from(objects) * 72,
+        ..Limits::for_objects(objects)
+    };
     let (mut inserts, mut lookups) = (Vec::new(), Vec::new());
     let mut bytes = 0.0;
     for turn in 0..=TURNS {
@@ -121,12 +131,21 @@ fn registering(objects: u32) {
         let table = Table::create(limits).unwrap();
         let empty = resident();
         let insert = per_item(objects, |n, buffer| {
-            let spec = ObjectSpec { key: key(n, buffer), size: 7, etag: None };
+            let spec = ObjectSpec {
+                key: key(n, buffer),
+                size: 7,
+                etag: None,
+            };
             black_box(table.register_object(&spec).unwrap());
         });
         bytes = (resident() - empty) / f64::from(objects);
         let lookup = per_item(objects, |n, buffer| {
-            black_box(table.find_object(key(scatter(n, objects), buffer)).unwrap().unwrap());
+            black_box(
+                table
+                    .find_object(key(scatter(n, objects), buffer))
+                    .unwrap()
+                    .unwrap(),
+            );
         });
         println!(
             "turn {turn}: insert {insert:.0} ns, bare {bare_insert:.0} ns; look-up {lookup:.0} ns, bare {bare_lookup:.0} ns"
@@ -136,9 +155,18 @@ fn registering(objects: u32) {
             lookups.push(lookup / bare_lookup);
         }
     }
-    println!("register {objects} objects / bare insert: {:.2} (goal 1.5)", median(&mut inserts));
-    println!("look up {objects} objects / bare look-up: {:.2} (goal 1.3)", median(&mut lookups));
-    println!("bytes per object without its key: {:.1} (goal 88)", bytes - KEY_BYTES as f64);
+    println!(
+        "register {objects} objects / bare insert: {:.2} (goal 1.5)",
+        median(&mut inserts)
+    );
+    println!(
+        "look up {objects} objects / bare look-up: {:.2} (goal 1.3)",
+        median(&mut lookups)
+    );
+    println!(
+        "bytes per object without its key: {:.1} (goal 88)",
+        bytes - KEY_BYTES as f64
+    );
 }
 
 /// A different order from that of insertion.
@@ -159,7 +187,12 @@ fn per_item(count: u32, mut work: impl FnMut(u32, &mut [u8; KEY_BYTES])) -> f64 
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with("RssShmem:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<f64>()
+        .unwrap()
+        * 1024.0
 }
 
 fn attaching() {
@@ -173,26 +206,43 @@ fn attaching() {
                 begun.elapsed().as_secs_f64() * 1e6
             })
             .collect();
-        println!("attach, limits for {objects} objects: {:.0} us (goal 1000)", median(&mut times));
+        println!(
+            "attach, limits for {objects} objects: {:.0} us (goal 1000)",
+            median(&mut times)
+        );
     }
 }
 
 fn jobs() {
     let mut per_input = Vec::new();
     for count in [1_000u32, 10_000, 100_000, 1_000_000] {
-        let limits = Limits { text_bytes: 1 << 32, ..Limits::for_objects(count * 3) };
+        let limits = Limits {
+            text_bytes: 1 << 32,
+            ..Limits::for_objects(count * 3)
+        };
         let table = Table::create(limits).unwrap();
         let slots: Vec<SlotId> = (0..count * 3)
             .map(|n| {
                 let mut buffer = [0; KEY_BYTES];
-                let spec = ObjectSpec { key: key(n, &mut buffer), size: 7, etag: None };
+                let spec = ObjectSpec {
+                    key: key(n, &mut buffer),
+                    size: 7,
+                    etag: None,
+                };
                 table.register_object(&spec).unwrap()
             })
             .collect();
         for n in 0..count {
             let inputs = &slots[n as usize * 3..][..3];
             let name = format!("task/{n}");
-            table.register_job(&JobSpec { name: &name, task: 0, inputs, payload: b"{}" }).unwrap();
+            table
+                .register_job(&JobSpec {
+                    name: &name,
+                    task: 0,
+                    inputs,
+                    payload: b"{}",
+                })
+                .unwrap();
         }
         let mut claiming = Duration::ZERO;
         for &slot in &slots {
@@ -212,9 +262,15 @@ fn jobs() {
         }
         assert_eq!(claimed, count);
         let claim = begun.elapsed().as_secs_f64() * 1e9 / f64::from(count);
-        let ready: Duration = per_input.iter().filter(|(c, _)| *c == count).map(|(_, d)| *d).sum();
+        let ready: Duration = per_input
+            .iter()
+            .filter(|(c, _)| *c == count)
+            .map(|(_, d)| *d)
+            .sum();
         let ready = ready.as_secs_f64() * 1e9 / f64::from(count * 3);
-        println!("{count} jobs of 3 inputs: an input becomes ready in {ready:.0} ns; claiming a job {claim:.0} ns (goal 1000)");
+        println!(
+            "{count} jobs of 3 inputs: an input becomes ready in {ready:.0} ns; claiming a job {claim:.0} ns (goal 1000)"
+        );
     }
 }
 

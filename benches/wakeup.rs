@@ -17,12 +17,12 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
+use cotec::sys::clock::now_ns;
 use cotec::sys::fork::fork;
 use cotec::sys::futex::{self, Mask};
 use cotec::sys::mapping::Mapping;
 use cotec::sys::sync::{AtomicU64, Ordering};
 use cotec::table::{ObjectClaim, ObjectSpec, SlotId, Table};
-use cotec::values::clock::now_ns;
 use cotec::values::{Limits, Role};
 
 /// Idle times before each wake-up, and how many wake-ups are measured after each.
@@ -121,19 +121,31 @@ fn main() {
 
 fn machine() {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find(|l| l.starts_with("model name")).unwrap_or("model name: ?");
+    let model = cpu
+        .lines()
+        .find(|l| l.starts_with("model name"))
+        .unwrap_or("model name: ?");
     let kernel = std::fs::read_to_string("/proc/version").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("# {}; {cores} cores", model.split(':').nth(1).unwrap_or("?").trim());
+    println!(
+        "# {}; {cores} cores",
+        model.split(':').nth(1).unwrap_or("?").trim()
+    );
     println!("# {}", kernel.trim());
 }
 
 fn compare(idle: Duration, rounds: usize) {
     let per_block = rounds / BLOCKS;
-    let mut all: Vec<(&str, Vec<u64>)> =
-        ["bare futex", "cotec table", "eventfd", "pipe", "Unix socket", "raw_sync event"]
-            .map(|name| (name, Vec::new()))
-            .into();
+    let mut all: Vec<(&str, Vec<u64>)> = [
+        "bare futex",
+        "cotec table",
+        "eventfd",
+        "pipe",
+        "Unix socket",
+        "raw_sync event",
+    ]
+    .map(|name| (name, Vec::new()))
+    .into();
     for block in 0..=BLOCKS {
         for (name, times) in &mut all {
             let measured = one_block(name, idle, per_block);
@@ -159,7 +171,10 @@ fn compare(idle: Duration, rounds: usize) {
 
 fn quantiles(times: &mut [u64]) -> (f64, f64) {
     times.sort_unstable();
-    (times[times.len() / 2] as f64, times[times.len() * 99 / 100] as f64)
+    (
+        times[times.len() / 2] as f64,
+        times[times.len() * 99 / 100] as f64,
+    )
 }
 
 fn one_block(name: &str, idle: Duration, rounds: usize) -> Vec<u64> {
@@ -167,16 +182,31 @@ fn one_block(name: &str, idle: Duration, rounds: usize) -> Vec<u64> {
     match name {
         "bare futex" => measure(&page, idle, rounds, BareFutex(page.word(FUTEX).unwrap())),
         "cotec table" => {
-            let table = Table::create(Limits::for_objects(8192)).unwrap().join(Role::Downloader).unwrap();
+            let table = Table::create(Limits::for_objects(8192))
+                .unwrap()
+                .join(Role::Downloader)
+                .unwrap();
             let claims: Vec<ObjectClaim> = (0..rounds)
                 .map(|n| {
                     let key = format!("k{n}");
-                    let spec = ObjectSpec { key: &key, size: 1, etag: None };
+                    let spec = ObjectSpec {
+                        key: &key,
+                        size: 1,
+                        etag: None,
+                    };
                     let slot = table.register_object(&spec).unwrap();
                     table.claim_object(slot).unwrap().unwrap()
                 })
                 .collect();
-            measure(&page, idle, rounds, InTable { table: &table, claims: &claims })
+            measure(
+                &page,
+                idle,
+                rounds,
+                InTable {
+                    table: &table,
+                    claims: &claims,
+                },
+            )
         }
         "eventfd" => {
             let fd = rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).unwrap();
@@ -248,24 +278,40 @@ fn crowd() {
     for turn in 0..=7 {
         let page = Mapping::create("crowd", 4096).unwrap();
         let word = page.word(FUTEX).unwrap();
-        let bare = gather(&page, || {
-            while word.load(Ordering::Acquire) == 0 {
-                futex::wait(word, 0, Mask::STATE, None);
-            }
-        }, || {
-            word.store(1, Ordering::Release);
-            futex::wake(word, u32::MAX, Mask::ALL);
-        });
-        let table = Table::create(Limits::for_objects(64)).unwrap().join(Role::Downloader).unwrap();
-        let slot: SlotId =
-            table.register_object(&ObjectSpec { key: "k", size: 1, etag: None }).unwrap();
+        let bare = gather(
+            &page,
+            || {
+                while word.load(Ordering::Acquire) == 0 {
+                    futex::wait(word, 0, Mask::STATE, None);
+                }
+            },
+            || {
+                word.store(1, Ordering::Release);
+                futex::wake(word, u32::MAX, Mask::ALL);
+            },
+        );
+        let table = Table::create(Limits::for_objects(64))
+            .unwrap()
+            .join(Role::Downloader)
+            .unwrap();
+        let slot: SlotId = table
+            .register_object(&ObjectSpec {
+                key: "k",
+                size: 1,
+                etag: None,
+            })
+            .unwrap();
         let claim = table.claim_object(slot).unwrap().unwrap();
         let page = Mapping::create("crowd", 4096).unwrap();
-        let ours = gather(&page, || {
-            table.wait(slot, None).unwrap();
-        }, || {
-            table.publish_object(claim, 1).unwrap();
-        });
+        let ours = gather(
+            &page,
+            || {
+                table.wait(slot, None).unwrap();
+            },
+            || {
+                table.publish_object(claim, 1).unwrap();
+            },
+        );
         if turn > 0 {
             ratios.push(ours / bare);
             bare_all.push(bare);
@@ -345,7 +391,9 @@ fn python() {
     match output {
         Ok(output) if output.status.success() => {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let mut figures = text.split_whitespace().filter_map(|f| f.parse::<f64>().ok());
+            let mut figures = text
+                .split_whitespace()
+                .filter_map(|f| f.parse::<f64>().ok());
             println!(
                 "Python Manager dict, polled once a second: p50 {:.0} us, longest {:.0} us (6 wake-ups)",
                 figures.next().unwrap_or(f64::NAN),

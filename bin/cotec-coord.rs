@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -78,7 +78,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            // That nobody reads it any more is no reason to end otherwise.
+            let _ = writeln!(stderr(), "error: {error}");
             error.exit_code().into()
         }
     }

@@ -1,16 +1,65 @@
 //! The child processes of a run.
 
-use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal as Handled;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::process::Signal;
 
-use crate::sys::command::kill_group;
+use crate::sys::command::{end_children, kill_group};
 use crate::sys::pidfd::{Child, Ended};
-use crate::sys::proc;
+use crate::sys::signals::Signals;
 use crate::values::Role;
+
+use super::config::RunError;
+
+/// Whether a signal asks to end the run.
+pub(super) fn ends_run(signal: Handled) -> bool {
+    matches!(signal, Handled::SIGINT | Handled::SIGTERM | Handled::SIGHUP)
+}
+
+/// Waits for a child that does one thing before or instead of a run; kills it when the run is to
+/// end. `None` if it was.
+pub(super) fn wait_for(child: &Child, signals: &Signals) -> Result<Option<Ended>, RunError> {
+    loop {
+        if let Some(ended) = child.ended().map_err(RunError::system("waitid"))? {
+            return Ok(Some(ended));
+        }
+        sleep(
+            [signals.fd(), child.fd()].into_iter(),
+            Duration::from_secs(1),
+        );
+        while let Some(signal) = signals.next() {
+            if ends_run(signal) {
+                end(child)?;
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Kills a child and takes its end.
+pub(super) fn end(child: &Child) -> Result<(), RunError> {
+    child.signal(Signal::KILL);
+    while child.ended().map_err(RunError::system("waitid"))?.is_none() {
+        sleep([child.fd()].into_iter(), Duration::from_secs(1));
+    }
+    Ok(())
+}
+
+/// Sleeps until one of `fds` becomes readable or `timeout` passes.
+fn sleep<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, timeout: Duration) {
+    let mut fds: Vec<PollFd<'_>> = fds
+        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+        .collect();
+    let timeout = Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    // Whatever ended the sleep, the caller looks at everything.
+    let _ = rustix::event::poll(&mut fds, Some(&timeout));
+}
 
 /// A child with its role.
 pub(super) struct Kid {
@@ -35,16 +84,13 @@ impl Children {
 
     /// Sleeps until a child ends, `also` becomes readable, or `timeout` passes.
     pub fn sleep(&self, also: BorrowedFd<'_>, timeout: Duration) {
-        let mut fds: Vec<PollFd<'_>> = std::iter::once(also)
-            .chain(self.kids.iter().map(|kid| kid.child.fd()))
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-            .collect();
-        let timeout = Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        // Whatever ended the sleep, the caller looks at everything.
-        let _ = rustix::event::poll(&mut fds, Some(&timeout));
+        let kids = self.kids.iter().map(|kid| kid.child.fd());
+        sleep(std::iter::once(also).chain(kids), timeout);
+    }
+
+    /// Ends what processors have left behind: all children that are none of these.
+    pub fn end_strays(&self) {
+        end_children(|pid| self.kids.iter().any(|kid| kid.child.pid() == pid));
     }
 
     /// Takes those who have ended out, with how.
@@ -80,29 +126,6 @@ impl Children {
                 self.sleep(first.child.fd(), Duration::from_millis(20));
             }
             self.ended();
-        }
-    }
-}
-
-/// Makes this process the parent of what its children leave behind.
-pub(super) fn adopt_orphans() -> io::Result<()> {
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    Ok(())
-}
-
-/// Kills whatever processors have left behind, down to the last grandchild.
-pub(super) fn end_orphans() {
-    // Each round may bring up children of those that were killed.
-    for _ in 0..1000 {
-        let orphans = proc::children(std::process::id());
-        if orphans.is_empty() {
-            return;
-        }
-        for pid in orphans {
-            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-                let _ = rustix::process::kill_process(pid, Signal::KILL);
-                let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
-            }
         }
     }
 }

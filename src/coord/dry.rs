@@ -1,21 +1,21 @@
 //! A dry run: what would be done, and nothing downloaded.
 
 use std::io::Write;
-use std::time::Duration;
 
-use rustix::process::Signal;
 use serde_json::json;
 
 use crate::plan::{self, DryJob, DryRun, PlanErrorKind, PlanOptions};
 use crate::store::{S3Store, StoreConfig};
 use crate::sys::fork;
 use crate::sys::pidfd::{Child, Ended};
+use crate::sys::signals::Signals;
 use crate::task::JobFile;
 
+use super::children::{end, wait_for};
 use super::config::{Output, RunError};
 use super::exit::ExitCode;
 use super::forks::ServerSpec;
-use super::plain::bytes;
+use super::plain::{bytes, count, say};
 
 /// Plans in a process of its own, which may have a runtime, and prints.
 pub(super) fn run(
@@ -23,26 +23,21 @@ pub(super) fn run(
     store: &StoreConfig,
     server: Option<&ServerSpec>,
     output: Output,
+    signals: &Signals,
 ) -> Result<ExitCode, RunError> {
     let server = server.map(start_server).transpose()?;
     let planner = fork::fork(|| plan(jobfile, store, output)).map_err(RunError::system("fork"))?;
-    let ended = wait(&planner)?;
+    let ended = wait_for(&planner, signals)?;
     if let Some(server) = server {
-        server.signal(Signal::KILL);
-        wait(&server)?;
+        end(&server)?;
     }
     match ended {
-        Ended::Exited(status) => Ok(ExitCode::from_status(status).unwrap_or(ExitCode::Local)),
-        Ended::Killed(_) => Ok(ExitCode::Interrupted),
-    }
-}
-
-fn wait(child: &Child) -> Result<Ended, RunError> {
-    loop {
-        if let Some(ended) = child.ended().map_err(RunError::system("waitid"))? {
-            return Ok(ended);
+        Some(Ended::Exited(status)) => Ok(ExitCode::from_status(status).unwrap_or(ExitCode::Local)),
+        Some(killed) => {
+            say(&format!("error: the planner ended with {killed}"));
+            Ok(ExitCode::Local)
         }
-        std::thread::sleep(Duration::from_millis(5));
+        None => Ok(ExitCode::Interrupted),
     }
 }
 
@@ -61,7 +56,7 @@ fn start_server(_: &ServerSpec) -> Result<Child, RunError> {
 
 fn plan(jobfile: &JobFile, store: &StoreConfig, output: Output) -> i32 {
     let fail = |text: String, code: ExitCode| {
-        eprintln!("error: {text}");
+        say(&format!("error: {text}"));
         code as i32
     };
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -88,11 +83,11 @@ fn plan(jobfile: &JobFile, store: &StoreConfig, output: Output) -> i32 {
     let t = sink.totals();
     let line = match output {
         Output::Text => format!(
-            "{} products, {} objects, {}, {} jobs{}",
-            t.products,
-            t.objects,
+            "{}, {}, {}, {}{}",
+            count(t.products, "product"),
+            count(t.objects, "object"),
             bytes(t.bytes),
-            t.jobs,
+            count(t.jobs, "job"),
             if t.broken > 0 {
                 format!(", {} that cannot be done", t.broken)
             } else {
@@ -122,12 +117,8 @@ fn show(job: &DryJob<'_>, output: Output) {
                 .iter()
                 .map(|n| format!("\n    note: {n}"))
                 .collect();
-            let objects = job.payload.inputs.len();
-            format!(
-                "{}  {objects} objects  {}{notes}",
-                job.name,
-                bytes(job.bytes)
-            )
+            let objects = count(job.payload.inputs.len() as u64, "object");
+            format!("{}  {objects}  {}{notes}", job.name, bytes(job.bytes))
         }
         (Output::Text, DryJob::Broken(job)) => {
             format!("{}  cannot be done: {}", job.name, job.reason)

@@ -2,9 +2,9 @@
 
 use crate::table::{JobId, SlotId, Table, TableError};
 use crate::values::{Event, EventKind, Fault, JobState, ObjectState};
-use crate::work::JobResult;
 
 use super::observe::{Happening, What};
+use super::outcome::result_of;
 
 /// Looks up the names behind an event.
 pub(super) fn happening(
@@ -79,10 +79,4 @@ pub(super) fn happening(
         process: (event.role.name(), event.process),
         what,
     })
-}
-
-/// What the worker said of a job that ended.
-pub(super) fn result_of(table: &Table, job: JobId) -> Result<Option<JobResult>, TableError> {
-    let text = table.job_result(job)?;
-    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
 }

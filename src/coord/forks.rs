@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::fetch::{self, FetchConfig};
 use crate::plan::{self, PlanErrorKind, PlanOptions};
 use crate::store::{S3Store, StoreConfig};
+use crate::sys::command;
 use crate::sys::segment::Started;
 use crate::table::Table;
 use crate::task::JobFile;
@@ -119,6 +120,7 @@ impl Shared<'_> {
     }
 
     fn work(&self) -> Result<(), Box<dyn std::error::Error>> {
+        command::take_commands_along()?;
         let table = self.table.join(Role::Worker)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let config = WorkConfig {
@@ -139,6 +141,8 @@ impl Shared<'_> {
         let Some(server) = &self.server else {
             return Ok(());
         };
+        // Its record only says which process it is.
+        let _table = self.table.join(Role::Server)?;
         serve(server, started)
     }
 

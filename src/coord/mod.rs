@@ -11,6 +11,7 @@ mod forks;
 mod json;
 mod native;
 mod observe;
+mod outcome;
 mod plain;
 mod run;
 #[cfg(feature = "embedded")]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::observe::{Happening, Observer, Progress, What};
-use super::summary::{ResultRecord, Summary};
+use super::summary::Summary;
 use crate::values::JobState;
+use crate::work::ResultStats;
 
 /// How often a line of progress appears where there is no terminal, in seconds.
 const EVERY: f64 = 5.0;
@@ -52,14 +53,13 @@ impl<O: Write, E: Write> Observer for PlainObserver<O, E> {
 /// once.
 pub(super) fn line(what: &What, notes_seen: &mut BTreeMap<String, u64>) -> Option<String> {
     match what {
-        What::Started { workers, store } => Some(format!(
-            "{workers} {} · {store}",
-            plural(*workers as u64, "worker")
-        )),
+        What::Started { workers, store } => {
+            Some(format!("{} · {store}", count(*workers as u64, "worker")))
+        }
         What::Planned { products, jobs } => Some(format!(
-            "planned: {products} {}, {jobs} {}",
-            plural(*products, "product"),
-            plural(*jobs, "job")
+            "planned: {}, {}",
+            count(*products, "product"),
+            count(*jobs, "job")
         )),
         What::Note { text, error } => {
             let seen = notes_seen.entry(text.clone()).or_default();
@@ -155,86 +155,116 @@ pub(super) fn time_left(progress: &Progress<'_>) -> Option<f64> {
     }
 }
 
+/// How many results, failed objects or failed jobs are named one by one.
+const SHOWN: usize = 40;
+
 /// The summary that a person reads.
 pub(super) fn summary_text(s: &Summary) -> String {
-    let mut text = String::new();
-    let mut say = |line: String| {
-        text.push_str(&line);
-        text.push('\n');
-    };
-    for result in &s.results {
-        for path in &result.outputs {
-            say(format!("{}{}", path.display(), figures(result)));
-        }
+    if s.never_began() {
+        return String::new();
     }
+    let mut lines = Vec::new();
+    listed(&mut lines, &results(s));
     let mut notes: BTreeMap<&str, u64> = BTreeMap::new();
     for note in s.results.iter().flat_map(|r| &r.notes) {
         *notes.entry(note).or_default() += 1;
     }
     for (note, times) in notes {
-        say(format!("note ({times} {}): {note}", plural(times, "job")));
+        lines.push(format!("note ({}): {note}", count(times, "job")));
     }
-    for object in s.failed_objects.iter().take(20) {
-        say(format!(
-            "object failed: {}: {}",
-            printable(&object.key),
-            object.error
-        ));
-    }
-    if s.failed_objects.len() > 20 {
-        say(format!(
-            "... and {} more in summary.json",
-            s.failed_objects.len() - 20
-        ));
-    }
-    let failed: Vec<_> = s.results.iter().filter(|r| r.state == "failed").collect();
-    for result in failed.iter().take(20) {
-        say(format!(
-            "job failed: {}: {}",
-            result.job,
-            result.error.as_deref().unwrap_or("")
-        ));
-    }
-    if failed.len() > 20 {
-        say(format!(
-            "... and {} more in summary.json",
-            failed.len() - 20
-        ));
-    }
+    let objects = s.failed_objects.iter();
+    let objects = objects.map(|o| format!("object failed: {}: {}", printable(&o.key), o.error));
+    listed(&mut lines, &objects.collect::<Vec<_>>());
+    let failed = s.results.iter().filter(|r| r.state == "failed");
+    let failed = failed.map(|r| {
+        let why = r.error.as_deref().unwrap_or_default();
+        format!("job failed: {}: {why}", printable(&r.job))
+    });
+    listed(&mut lines, &failed.collect::<Vec<_>>());
     if s.synthetic {
-        say(
+        lines.push(
             "The products are a synthetic sample, made by cotec: they show no place on Earth."
                 .into(),
         );
     }
-    say(format!(
-        "{} of {} {} done in {}{}{}; {} of {} fetched ({}/s)",
+    lines.push(jobs_text(s));
+    lines.push(times_text(s));
+    match s.outcome.as_str() {
+        "done" | "some-failed" => lines.push(held_back_text(s)),
+        "interrupted" => lines.push(
+            "interrupted: staging is kept, and the same command takes what is there".to_owned(),
+        ),
+        _ => lines.push("given up: see the error above".to_owned()),
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// The first lines of a list, and how many more there are.
+fn listed(lines: &mut Vec<String>, list: &[String]) {
+    lines.extend(list.iter().take(SHOWN).cloned());
+    if let Some(more @ 1..) = list.len().checked_sub(SHOWN) {
+        lines.push(format!("... and {more} more in summary.json"));
+    }
+}
+
+/// A line for each file; the figures stand beside the image that they are of.
+fn results(s: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    for result in &s.results {
+        for (place, path) in result.outputs.iter().enumerate() {
+            let figures = match &result.stats {
+                Some(stats) if place == 0 => figures(stats),
+                _ => String::new(),
+            };
+            lines.push(format!("{}{figures}", path.display()));
+        }
+    }
+    lines
+}
+
+fn jobs_text(s: &Summary) -> String {
+    let objects = &s.objects;
+    let fetched = if objects.bytes_fetched == 0 && objects.bytes_ready > 0 {
+        format!(
+            "nothing to fetch: {} were in staging",
+            bytes(objects.bytes_ready)
+        )
+    } else {
+        let seconds = s.overlap.download_seconds.max(0.001);
+        format!(
+            "{} of {} fetched ({}/s)",
+            bytes(objects.bytes_fetched),
+            bytes(objects.bytes),
+            bytes((objects.bytes_fetched as f64 / seconds) as u64),
+        )
+    };
+    let mut text = format!(
+        "{} of {} done in {}",
         s.jobs.done,
-        s.jobs.total,
-        plural(s.jobs.total, "job"),
-        duration(s.seconds),
-        if s.jobs.failed > 0 {
-            format!(", {} failed", s.jobs.failed)
-        } else {
-            String::new()
-        },
-        if s.jobs.left > 0 {
-            format!(", {} not run", s.jobs.left)
-        } else {
-            String::new()
-        },
-        bytes(s.objects.bytes_fetched),
-        bytes(s.objects.bytes),
-        bytes((s.objects.bytes_fetched as f64 / s.overlap.download_seconds.max(0.001)) as u64),
-    ));
-    say(format!(
-        "download {}, processing {}; {:.0}% of the download was hidden behind processing",
-        duration(s.overlap.download_seconds),
-        duration(s.overlap.processing_seconds),
-        s.overlap.hidden_share * 100.0,
-    ));
-    say(held_back_text(s));
-    text
+        count(s.jobs.total, "job"),
+        duration(s.seconds)
+    );
+    if s.jobs.failed > 0 {
+        text.push_str(&format!(", {} failed", s.jobs.failed));
+    }
+    if s.jobs.left > 0 {
+        text.push_str(&format!(", {} not run", s.jobs.left));
+    }
+    format!("{text}; {fetched}")
+}
+
+fn times_text(s: &Summary) -> String {
+    let overlap = &s.overlap;
+    let processing = duration(overlap.processing_seconds);
+    if s.objects.bytes_fetched == 0 {
+        return format!("no download, processing {processing}");
+    }
+    format!(
+        "download {}, processing {processing}; {:.0}% of the download was hidden behind processing",
+        duration(overlap.download_seconds),
+        overlap.hidden_share * 100.0,
+    )
 }
 
 fn held_back_text(s: &Summary) -> String {
@@ -250,26 +280,36 @@ fn held_back_text(s: &Summary) -> String {
             percent(held.writing_to_staging)
         ),
         "workers" => format!(
-            "held back by the workers: ready jobs waited for one in {} of the time; more --workers may help",
-            percent(held.waiting_for_workers)
+            "held back by the workers: ready jobs waited for one in {} of the time; {}",
+            percent(held.waiting_for_workers),
+            if s.workers < s.cores {
+                "more --workers may help"
+            } else {
+                "the processors are the limit: more cores would help"
+            }
         ),
         _ => "held back by nothing in particular".to_owned(),
     }
 }
 
-fn figures(result: &ResultRecord) -> String {
-    let Some(stats) = &result.stats else {
-        return String::new();
-    };
+fn figures(stats: &ResultStats) -> String {
+    let size = format!("  {}x{}", stats.width, stats.height);
     match (stats.mean, stats.min, stats.max) {
         (Some(mean), Some(min), Some(max)) => {
-            format!(
-                "  {}x{}  mean {mean:.4}  min {min:.4}  max {max:.4}",
-                stats.width, stats.height
-            )
+            format!("{size}  mean {mean:.4}  min {min:.4}  max {max:.4}")
         }
-        _ => format!("  {}x{}  no valid pixel", stats.width, stats.height),
+        _ => format!("{size}  no valid pixel"),
     }
+}
+
+/// A line for the person, outside of a run. A reader that has gone away is no error.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A number with its noun.
+pub(super) fn count(n: u64, noun: &str) -> String {
+    format!("{n} {}", plural(n, noun))
 }
 
 fn plural(n: u64, noun: &str) -> String {

@@ -3,19 +3,19 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::fetch::Staging;
+use crate::fetch::{Staging, StagingError};
 use crate::store::{Addressing, Credentials, Environment, Secret, StoreConfig, StoreOptions};
-use crate::sys::fork;
+use crate::sys::clock::now_ns;
 use crate::sys::segment::Segment;
 use crate::sys::signals::Signals;
+use crate::sys::{command, fork};
 use crate::table::Table;
 use crate::task::StoreSettings;
 use crate::values::Role;
-use crate::values::clock::now_ns;
 use crate::work::Scratch;
 
-use super::children;
 use super::config::{RunConfig, RunError};
 use super::dry;
 use super::exit::ExitCode;
@@ -26,6 +26,8 @@ use super::supervise::Supervisor;
 
 /// How many seconds the embedded server gets to start.
 const SERVER_SECONDS: u64 = 10;
+/// How long a staging directory that another run holds is waited for.
+const STAGING_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Runs a job file to its end. The process must have one thread, and its children are this
 /// function's alone.
@@ -45,13 +47,16 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         output,
     } = config;
     let begun_ns = now_ns();
+    let signals = Signals::open().map_err(RunError::system("signalfd"))?;
     let options = with_settings(store, &jobfile.store);
     let synthetic = jobfile.store.sample.is_some() && serve.is_none();
-    let (store, server) = store_of(&options, serve, &jobfile)?;
+    let Some((store, server)) = store_of(&options, serve, &jobfile, &signals)? else {
+        return Ok(ExitCode::Interrupted);
+    };
     if dry_run {
-        return dry::run(&jobfile, &store, server.as_ref(), output);
+        return dry::run(&jobfile, &store, server.as_ref(), output, &signals);
     }
-    let staging = Staging::open(&jobfile.staging)?;
+    let staging = open_staging(&jobfile.staging)?;
     let not = |source| RunError::Output {
         path: jobfile.out.clone(),
         source,
@@ -62,8 +67,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     let table_path = table.path();
     let announcement = announcement(&table_path, &out);
     let segment = Segment::create(&announcement).map_err(RunError::system("shared segment"))?;
-    let signals = Signals::open().map_err(RunError::system("signalfd"))?;
-    children::adopt_orphans().map_err(RunError::system("PR_SET_CHILD_SUBREAPER"))?;
+    command::adopt_orphans().map_err(RunError::system("PR_SET_CHILD_SUBREAPER"))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = jobfile.workers.unwrap_or(cores).max(1);
     let scratch = absolute(scratch, &out)?;
@@ -85,15 +89,9 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         workers,
         store: place,
     });
-    if shared.server.is_some() {
-        start_server(&mut supervisor, &segment)?;
-    }
-    supervisor.start(Role::Planner)?;
-    supervisor.start(Role::Downloader)?;
-    for _ in 0..workers {
-        supervisor.start(Role::Worker)?;
-    }
-    let stopped = supervisor.watch();
+    let started = start(&mut supervisor, &segment);
+    // Also when not all could be started: it ends those that were.
+    let stopped = supervisor.watch(started);
     shared.scratch.remove();
     let stopped = stopped?;
     let seconds = now_ns().saturating_sub(begun_ns) as f64 / 1e9;
@@ -109,10 +107,42 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         figures: supervisor.figures()?,
     };
     let summary = ending.summary()?;
-    let written = summary.write(&out);
+    let written = if summary.never_began() {
+        Ok(())
+    } else {
+        summary.write(&out).map(|_| ())
+    };
     supervisor.tell(What::Ended(Box::new(summary)));
     written.map_err(|source| RunError::Output { path: out, source })?;
     Ok(code)
+}
+
+/// Opens the staging directory. When a run was killed just now, its processes hold the lock until
+/// the kernel has taken them away, which is waited for.
+fn open_staging(root: &Path) -> Result<Staging, StagingError> {
+    let until = Instant::now() + STAGING_PATIENCE;
+    loop {
+        match Staging::open(root) {
+            Err(StagingError::InUse { .. }) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Starts all processes.
+fn start(supervisor: &mut Supervisor<'_, '_>, segment: &Segment) -> Result<(), RunError> {
+    let shared = supervisor.shared;
+    if shared.server.is_some() {
+        start_server(supervisor, segment)?;
+    }
+    supervisor.start(Role::Planner)?;
+    supervisor.start(Role::Downloader)?;
+    for _ in 0..shared.workers {
+        supervisor.start(Role::Worker)?;
+    }
+    Ok(())
 }
 
 fn verdict(
@@ -192,21 +222,26 @@ fn with_settings(mut options: StoreOptions, settings: &StoreSettings) -> StoreOp
     options
 }
 
-/// The store of a run: the one that the options name, a served directory, or the sample.
+/// The store of a run: the one that the options name, a served directory, or the sample. `None`
+/// if a signal came while the sample was made.
 fn store_of(
     options: &StoreOptions,
     serve: Option<PathBuf>,
     jobfile: &crate::task::JobFile,
-) -> Result<(StoreConfig, Option<ServerSpec>), RunError> {
+    signals: &Signals,
+) -> Result<Option<(StoreConfig, Option<ServerSpec>)>, RunError> {
     let (root, bucket) = match (serve, jobfile.store.sample) {
         (Some(root), _) => {
             let bucket = served_bucket(&root, options.bucket.as_deref())?;
             (root, bucket)
         }
-        (None, Some(products)) => sample(&jobfile.staging, products)?,
+        (None, Some(products)) => match sample(&jobfile.staging, products, signals)? {
+            Some(made) => made,
+            None => return Ok(None),
+        },
         (None, None) => {
             let store = StoreConfig::resolve(options, &Environment::from_process())?;
-            return Ok((store, None));
+            return Ok(Some((store, None)));
         }
     };
     let listener =
@@ -228,15 +263,13 @@ fn store_of(
         },
         requester_pays: false,
     };
-    Ok((
-        store,
-        Some(ServerSpec {
-            root,
-            listener,
-            access,
-            secret,
-        }),
-    ))
+    let server = ServerSpec {
+        root,
+        listener,
+        access,
+        secret,
+    };
+    Ok(Some((store, Some(server))))
 }
 
 fn served_bucket(root: &Path, wanted: Option<&str>) -> Result<String, RunError> {
@@ -269,12 +302,16 @@ fn served_bucket(root: &Path, wanted: Option<&str>) -> Result<String, RunError> 
 }
 
 #[cfg(feature = "embedded")]
-fn sample(staging: &Path, products: u32) -> Result<(PathBuf, String), RunError> {
-    super::sample::make(staging, products)
+fn sample(
+    staging: &Path,
+    products: u32,
+    signals: &Signals,
+) -> Result<Option<(PathBuf, String)>, RunError> {
+    super::sample::make(staging, products, signals)
 }
 
 #[cfg(not(feature = "embedded"))]
-fn sample(_: &Path, _: u32) -> Result<(PathBuf, String), RunError> {
+fn sample(_: &Path, _: u32, _: &Signals) -> Result<Option<(PathBuf, String)>, RunError> {
     Err(RunError::Usage(
         "this build has no sample (feature `embedded`)".to_owned(),
     ))
@@ -298,11 +335,11 @@ fn start_server(supervisor: &mut Supervisor<'_, '_>, segment: &Segment) -> Resul
     let child = fork::fork(|| shared.body(Role::Server, Some(&started)))
         .map_err(RunError::system("fork"))?;
     supervisor.children.add(Role::Server, child);
-    if !started.wait(SERVER_SECONDS) {
-        return Err(RunError::System {
-            what: "embedded S3 server",
-            source: std::io::ErrorKind::TimedOut.into(),
-        });
+    if started.wait(SERVER_SECONDS) {
+        return Ok(());
     }
-    Ok(())
+    Err(RunError::System {
+        what: "embedded S3 server",
+        source: std::io::ErrorKind::TimedOut.into(),
+    })
 }

@@ -2,19 +2,26 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::raster::{SampleSpec, write_sample};
 use crate::sys::fork;
 use crate::sys::pidfd::Ended;
+use crate::sys::signals::Signals;
 
+use super::children::wait_for;
 use super::config::RunError;
+use super::plain::say;
 
 /// The bucket that the sample stands in.
 const BUCKET: &str = "cotec-sample";
 
-/// Makes the sample unless it is there: the directory to serve, and the bucket in it.
-pub(super) fn make(staging: &Path, products: u32) -> Result<(PathBuf, String), RunError> {
+/// Makes the sample unless it is there: the directory to serve, and the bucket in it. `None` if
+/// a signal came meanwhile.
+pub(super) fn make(
+    staging: &Path,
+    products: u32,
+    signals: &Signals,
+) -> Result<Option<(PathBuf, String)>, RunError> {
     let spec = SampleSpec {
         products,
         ..SampleSpec::default()
@@ -32,7 +39,7 @@ pub(super) fn make(staging: &Path, products: u32) -> Result<(PathBuf, String), R
         .join("sample")
         .join(name);
     if root.join(BUCKET).is_dir() {
-        return Ok((root, BUCKET.to_owned()));
+        return Ok(Some((root, BUCKET.to_owned())));
     }
     let not = |source| RunError::Output {
         path: root.clone(),
@@ -40,23 +47,25 @@ pub(super) fn make(staging: &Path, products: u32) -> Result<(PathBuf, String), R
     };
     let part = root.join(format!(".part-{}", std::process::id()));
     fs::create_dir_all(&part).map_err(not)?;
-    eprintln!("making the synthetic sample in {} (once)", root.display());
+    say(&format!(
+        "making the synthetic sample in {} (once)",
+        root.display()
+    ));
     // The generator uses threads, so it gets a process of its own.
     let child = fork::fork(|| match write_sample(&part, &spec) {
         Ok(_) => 0,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             1
         }
     })
     .map_err(RunError::system("fork"))?;
-    let ended = loop {
-        if let Some(ended) = child.ended().map_err(RunError::system("waitid"))? {
-            break ended;
-        }
-        std::thread::sleep(Duration::from_millis(10));
+    let Some(ended) = wait_for(&child, signals)? else {
+        let _ = fs::remove_dir_all(&part);
+        return Ok(None);
     };
     if ended != Ended::Exited(0) {
+        let _ = fs::remove_dir_all(&part);
         return Err(not(std::io::Error::other(format!(
             "the generator ended with {ended}"
         ))));
@@ -68,5 +77,5 @@ pub(super) fn make(staging: &Path, products: u32) -> Result<(PathBuf, String), R
         }
         other => other.map_err(not)?,
     }
-    Ok((root, BUCKET.to_owned()))
+    Ok(Some((root, BUCKET.to_owned())))
 }

@@ -11,7 +11,7 @@ use crate::task::JobFile;
 use crate::values::{JobState, ObjectState};
 use crate::work::{JobResult, ResultStats};
 
-use super::events::result_of;
+use super::outcome::{result_of, why_job_failed};
 use super::tally::Tally;
 
 /// The whole run.
@@ -25,6 +25,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Number of workers.
     pub workers: usize,
+    /// Number of cores that the run could use.
+    pub cores: usize,
     /// Whether the products are the synthetic sample.
     pub synthetic: bool,
     /// Products found.
@@ -54,6 +56,8 @@ pub struct ObjectsRecord {
     pub failed: u64,
     /// Bytes of all.
     pub bytes: u64,
+    /// Bytes of those in staging at the end.
+    pub bytes_ready: u64,
     /// Bytes that came from the store in this run.
     pub bytes_fetched: u64,
     /// Requests to the store for them.
@@ -182,6 +186,7 @@ impl Ending<'_> {
             outcome: self.outcome.to_owned(),
             seconds: self.seconds,
             workers: self.workers,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
             synthetic: self.synthetic,
             products: self.tally.products,
             objects: ObjectsRecord {
@@ -193,6 +198,7 @@ impl Ending<'_> {
                 ready: objects.ready,
                 failed: objects.failed,
                 bytes: objects.bytes,
+                bytes_ready: objects.bytes_ready,
                 bytes_fetched: self.figures.bytes,
                 requests: self.figures.requests,
             },
@@ -292,29 +298,6 @@ impl Ending<'_> {
     }
 }
 
-/// Why a job failed, with the object's name where it was an object.
-pub(super) fn why_job_failed(
-    table: &Table,
-    fault: Option<crate::values::Fault>,
-    said: Option<&str>,
-) -> Result<String, TableError> {
-    use crate::values::FaultCode;
-    let Some(fault) = fault else {
-        return Ok(said.unwrap_or("for an unknown reason").to_owned());
-    };
-    if fault.code == FaultCode::Input {
-        let slot = SlotId(fault.detail);
-        let key = table.key(slot)?;
-        let why = table.object_fault(slot)?;
-        let (why, way_out) = why.map_or((String::new(), ""), |f| (f.to_string(), f.code.way_out()));
-        return Ok(format!("its input {key:?} failed: {why}; {way_out}"));
-    }
-    Ok(match said {
-        Some(said) => said.to_owned(),
-        None => format!("{fault}; {}", fault.code.way_out()),
-    })
-}
-
 fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 {
         (part / whole).clamp(0.0, 1.0)
@@ -324,6 +307,12 @@ fn share(part: f64, whole: f64) -> f64 {
 }
 
 impl Summary {
+    /// Whether the run was given up before there was anything to do, for example because the
+    /// store could not be listed: then the error says everything.
+    pub fn never_began(&self) -> bool {
+        self.jobs.total == 0 && !matches!(self.outcome.as_str(), "done" | "interrupted")
+    }
+
     /// Writes `summary.json` into a directory; the file is there whole or not at all.
     pub fn write(&self, out: &Path) -> io::Result<PathBuf> {
         let path = out.join("summary.json");

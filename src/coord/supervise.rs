@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal as Handled;
 use rustix::process::Signal;
 
+use crate::sys::clock::now_ns;
+use crate::sys::fork;
 use crate::sys::pidfd::Ended;
 use crate::sys::signals::Signals;
-use crate::sys::{fork, proc};
 use crate::table::{EventReader, Phase, TableError};
-use crate::values::clock::now_ns;
 use crate::values::{EventKind, Fault, FaultCode, Role};
 
-use super::children::{self, Children, Kid};
+use super::children::{self, Children, Kid, ends_run};
 use super::config::RunError;
 use super::events::happening;
 use super::exit::ExitCode;
@@ -48,6 +47,7 @@ pub(super) struct Supervisor<'a, 'o> {
     progress_at: u64,
     unreachable: u64,
     stop: Option<ExitCode>,
+    told_at: f64,
 }
 
 impl<'a, 'o> Supervisor<'a, 'o> {
@@ -71,6 +71,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             progress_at: 0,
             unreachable: 0,
             stop: None,
+            told_at: 0.0,
         }
     }
 
@@ -82,11 +83,23 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         Ok(())
     }
 
-    /// Watches until the run is over or stopped; then ends all processes. The exit code, and why
-    /// it was stopped if it was.
-    pub fn watch(&mut self) -> Result<Option<ExitCode>, RunError> {
-        let table = &self.shared.table;
-        while self.stop.is_none() && !table.finished()? {
+    /// Watches until the run is over or stopped; then ends all processes. The exit code if it was
+    /// stopped. `started` says whether all could be started; if not, it only ends them.
+    pub fn watch(&mut self, started: Result<(), RunError>) -> Result<Option<ExitCode>, RunError> {
+        let watched = started.and_then(|()| self.watch_on());
+        if watched.is_err() {
+            self.stop.get_or_insert(ExitCode::Local);
+        }
+        // Whatever happened, nobody is left behind.
+        self.shared.table.set_phase(Phase::Stopping)?;
+        self.end()?;
+        watched?;
+        self.drain()?;
+        Ok(self.stop)
+    }
+
+    fn watch_on(&mut self) -> Result<(), RunError> {
+        while self.stop.is_none() && !self.shared.table.finished()? {
             self.children.sleep(self.signals.fd(), TICK);
             self.take_signals();
             for (kid, how) in self.children.ended() {
@@ -95,16 +108,14 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             self.drain()?;
             self.report();
             self.judge();
+            self.children.end_strays();
         }
-        table.set_phase(Phase::Stopping)?;
-        self.end()?;
-        self.drain()?;
-        Ok(self.stop)
+        Ok(())
     }
 
     fn take_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
-            if matches!(signal, Handled::SIGINT | Handled::SIGTERM) {
+            if ends_run(signal) {
                 self.stop = Some(ExitCode::Interrupted);
             }
         }
@@ -128,7 +139,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
                 self.end_command_of(kid.child.pid())?;
             }
             while let Some(signal) = self.signals.next() {
-                if matches!(signal, Handled::SIGINT | Handled::SIGTERM) {
+                if ends_run(signal) {
                     self.children.signal(Signal::KILL, |_| true);
                 }
             }
@@ -143,7 +154,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             .collect();
         self.children.finish(Duration::ZERO);
         children::end_groups(groups);
-        children::end_orphans();
+        self.children.end_strays();
         Ok(())
     }
 
@@ -235,7 +246,8 @@ impl<'a, 'o> Supervisor<'a, 'o> {
                 _ => {}
             }
             if !is_detail(&event) || self.observer.wants_all() {
-                let happening = happening(table, self.begun_ns, &event)?;
+                let mut happening = happening(table, self.begun_ns, &event)?;
+                happening.at = in_order(&mut self.told_at, happening.at);
                 self.observer.happening(&happening);
             }
         }
@@ -245,7 +257,8 @@ impl<'a, 'o> Supervisor<'a, 'o> {
 
     /// Passes something on that no event of the table says.
     pub fn tell(&mut self, what: What) {
-        let at = now_ns().saturating_sub(self.begun_ns) as f64 / 1e9;
+        let now = now_ns().saturating_sub(self.begun_ns) as f64 / 1e9;
+        let at = in_order(&mut self.told_at, now);
         self.observer.happening(&Happening {
             at,
             process: ("coordinator", 0),
@@ -285,10 +298,6 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             self.tell(What::Note { text, error: true });
             self.stop = Some(ExitCode::Store);
         }
-        // Zombies that processors left to us.
-        if !proc::children(std::process::id()).is_empty() && self.children.is_empty() {
-            children::end_orphans();
-        }
     }
 
     /// Whether every failure was the store's refusal or silence, and nothing was done.
@@ -304,4 +313,11 @@ impl<'a, 'o> Supervisor<'a, 'o> {
                 )
             })
     }
+}
+
+/// Two processes may look at the clock in another order than that of their places in the ring:
+/// what is told has times that never go back.
+fn in_order(told_at: &mut f64, at: f64) -> f64 {
+    *told_at = told_at.max(at);
+    *told_at
 }

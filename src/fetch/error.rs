@@ -34,6 +34,16 @@ pub enum FetchError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another object's file or directory has the path.
+    #[error("{} cannot be written, since {} stands there, from this run or an earlier one ({source}); if it is from an earlier run, remove it or choose another directory with --staging", path.display(), other.display())]
+    InTheWay {
+        /// The file.
+        path: PathBuf,
+        /// What stands there.
+        other: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl FetchError {
@@ -50,7 +60,7 @@ impl FetchError {
             FetchError::Store(error) => store_fault(error, attempts),
             FetchError::Short { .. } => Fault::new(FaultCode::Unreachable, attempts),
             FetchError::Long { .. } => Fault::new(FaultCode::Protocol, 0),
-            FetchError::Staging { source, .. } => {
+            FetchError::Staging { source, .. } | FetchError::InTheWay { source, .. } => {
                 let errno = source.raw_os_error().unwrap_or(0).unsigned_abs();
                 Fault::new(FaultCode::Staging, errno)
             }

@@ -100,14 +100,12 @@ impl Object {
     /// Ends the object: to its final place and ready, or failed.
     pub fn complete(&mut self, table: &Table, landed: &mut Landed) -> Result<(), TableError> {
         if self.fault.is_none() {
-            let placed = staging::place(&self.landing.path, &self.target).and_then(|()| {
-                landed.add(&self.key, self.size, self.etag.as_deref(), &self.target)
+            let (etag, target) = (self.etag.as_deref(), &self.target);
+            let placed = staging::place(&self.landing.path, target).and_then(|()| {
+                let added = landed.add(&self.key, self.size, etag, target);
+                added.map_err(FetchError::staging(target))
             });
-            if let Err(source) = placed {
-                let error = FetchError::Staging {
-                    path: self.target.clone(),
-                    source,
-                };
+            if let Err(error) = placed {
                 self.fault = Some(error.fault(1));
                 say(table, &self.key, &error)?;
             }

@@ -13,14 +13,14 @@ use tokio::sync::Notify;
 
 use crate::store::S3Store;
 use crate::table::{Phase, Table, TableError};
-use crate::values::ByteRange;
 use crate::values::staged::Tree;
+use crate::values::{ByteRange, Limits};
 
 use super::error::FetchError;
 use super::landed::Landed;
 use super::object::{Begun, Object, say};
 use super::retry;
-use super::verify::Expected;
+use super::verify::{self, Expected};
 
 /// How long the bell's thread sleeps before it looks whether the run still goes on.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -46,6 +46,8 @@ struct Shared {
     queue: RefCell<Queue>,
     work: Notify,
     over: AtomicBool,
+    /// Why a connection could not go on: the table is damaged or full.
+    broken: RefCell<Option<TableError>>,
 }
 
 struct Queue {
@@ -87,6 +89,7 @@ pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), Tab
         }),
         work: Notify::new(),
         over: AtomicBool::new(false),
+        broken: RefCell::new(None),
     });
     let bell = Arc::new(Bell {
         rung: Notify::new(),
@@ -99,6 +102,7 @@ pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), Tab
             .map(|_| tokio::task::spawn_local(connection(Rc::clone(&shared))))
             .collect();
         let outcome = watch(&shared, &bell).await;
+        let outcome = shared.broken.take().map_or(outcome, Err);
         shared.over.store(true, Ordering::SeqCst);
         shared.work.notify_waiters();
         for task in &tasks {
@@ -160,19 +164,18 @@ async fn connection(shared: Rc<Shared>) {
     while !shared.over.load(Ordering::SeqCst) {
         // Listening begins before the look, so nothing slips in between.
         let rung = shared.work.notified();
-        match shared.next_part() {
-            Ok(Some((object, range))) => {
-                // A damaged table ends the process, and the coordinator says why.
-                if let Err(error) = shared.fetch(&object, range).await {
-                    tracing::error!(%error, "the downloader cannot go on");
-                    shared.over.store(true, Ordering::SeqCst);
-                }
+        let outcome = match shared.next_part() {
+            Ok(Some((object, range))) => shared.fetch(&object, range).await,
+            Ok(None) => {
+                rung.await;
+                Ok(())
             }
-            Ok(None) => rung.await,
-            Err(error) => {
-                tracing::error!(%error, "the downloader cannot go on");
-                shared.over.store(true, Ordering::SeqCst);
-            }
+            Err(error) => Err(error),
+        };
+        // Ends the process at the watch's next look.
+        if let Err(error) = outcome {
+            shared.broken.borrow_mut().get_or_insert(error);
+            shared.over.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -258,20 +261,26 @@ impl Shared {
         range: ByteRange,
     ) -> Result<(), (FetchError, u32)> {
         let mut from = range.start;
-        for attempt in 1.. {
+        let mut attempt = 1;
+        loop {
             let left = ByteRange::new(from, range.end);
             let Err((error, reached)) = self.request(object, left).await else {
                 break;
             };
-            // Bytes that came are kept: the next request asks for the rest.
-            from = reached;
             if !retry::worth_it(&error) || attempt >= retry::ATTEMPTS {
                 return Err((error, attempt));
             }
             let claim = object.borrow().claim;
             let _ = self.table.retried(claim.slot, error.fault(attempt));
             tracing::debug!(%error, attempt, "request tried again");
-            tokio::time::sleep(retry::pause(&error, attempt + 1, random())).await;
+            attempt += 1;
+            tokio::time::sleep(retry::pause(&error, attempt, random())).await;
+            // Bytes that came are kept: the next request asks for the rest. A connection that
+            // breaks often but brings something is not given up.
+            if reached - from >= 1 << Limits::GRAIN_SHIFT {
+                attempt = 1;
+            }
+            from = reached;
         }
         let claim = object.borrow().claim;
         // A claim that was taken away is noticed when the object ends.
@@ -285,11 +294,12 @@ impl Shared {
         object: &Rc<RefCell<Object>>,
         range: ByteRange,
     ) -> Result<(), (FetchError, u64)> {
-        let (key, etag, path, file) = {
+        let (key, size, etag, path, file) = {
             let object = object.borrow();
             let file = Rc::clone(&object.landing.file);
             (
                 object.key.clone(),
+                object.size,
                 object.etag.clone(),
                 object.landing.path.clone(),
                 file,
@@ -303,10 +313,14 @@ impl Shared {
             .await
             .map_err(|error| fail(error.into(), &expected))?;
         let _ = self.table.add_figures(0, 1, 0);
+        verify::same_object(response.headers(), &key, size, etag.as_deref())
+            .map_err(|error| fail(error, &expected))?;
         loop {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
+                // All bytes came, and only the end of the answer was lost.
+                Err(_) if expected.complete().is_ok() => break,
                 // A broken connection and a body that ended early are the same to us.
                 Err(_) => {
                     let missing = range.end - expected.reached();
@@ -315,9 +329,10 @@ impl Shared {
             };
             let begun = Instant::now();
             let reached = expected.reached();
+            // Nothing is kept of an answer that is too long: who knows what it was.
             let at = expected
                 .take(chunk.len())
-                .map_err(|error| (error, reached))?;
+                .map_err(|error| (error, range.start))?;
             file.write_all_at(&chunk, at)
                 .map_err(FetchError::staging(&path))
                 .map_err(|error| (error, reached))?;
@@ -333,6 +348,6 @@ impl Shared {
 /// A number from 0 to 1 that differs from call to call and process to process; it spreads
 /// pauses and needs no better.
 fn random() -> f64 {
-    let seed = crate::values::clock::now_ns().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let seed = crate::sys::clock::now_ns().wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (seed >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -21,7 +21,7 @@ pub(super) fn worth_it(error: &FetchError) -> bool {
             ErrorKind::Unreachable | ErrorKind::Throttled | ErrorKind::Server | ErrorKind::Protocol
         ),
         FetchError::Short { .. } | FetchError::Long { .. } => true,
-        FetchError::Staging { .. } => false,
+        FetchError::Staging { .. } | FetchError::InTheWay { .. } => false,
     }
 }
 

@@ -9,6 +9,8 @@ use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::values::staged;
 
+use super::error::FetchError;
+
 /// Why a staging directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
@@ -117,6 +119,13 @@ pub(super) fn open_landing(root: &Path, slot: u32, attempt: u32, size: u64) -> i
 /// Takes the disk space at once where the file system can, so that a full disk is known before
 /// the download and not after it.
 fn reserve(file: &File, size: u64) -> io::Result<()> {
+    // An object larger than what is free would fill the disk for everybody before it fails.
+    if let Ok(disk) = rustix::fs::fstatvfs(file)
+        && disk.f_blocks > 0
+        && disk.f_bfree.saturating_mul(disk.f_frsize) < size
+    {
+        return Err(rustix::io::Errno::NOSPC.into());
+    }
     match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(size),
@@ -125,16 +134,35 @@ fn reserve(file: &File, size: u64) -> io::Result<()> {
 }
 
 /// Moves a complete file to its final place; it is there whole or not at all.
-pub(super) fn place(landing: &Path, target: &Path) -> io::Result<()> {
-    match fs::rename(landing, target) {
+pub(super) fn place(landing: &Path, target: &Path) -> Result<(), FetchError> {
+    let moved = match fs::rename(landing, target) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            fs::rename(landing, target)
+            let made = target.parent().map_or(Ok(()), fs::create_dir_all);
+            made.and_then(|()| fs::rename(landing, target))
         }
         other => other,
+    };
+    moved.map_err(|source| match in_the_way(target) {
+        Some(other) => FetchError::InTheWay {
+            path: target.to_owned(),
+            other,
+            source,
+        },
+        None => FetchError::staging(target)(source),
+    })
+}
+
+/// What keeps a file from having this path: a directory there, or a file where one of its
+/// directories must be. S3 may hold the keys `a` and `a/b`, and no file system both.
+fn in_the_way(target: &Path) -> Option<PathBuf> {
+    if target.is_dir() {
+        return Some(target.to_owned());
     }
+    let directories = target.ancestors().skip(1);
+    directories
+        .take_while(|path| !path.is_dir())
+        .find(|path| path.symlink_metadata().is_ok())
+        .map(Path::to_owned)
 }
 
 #[cfg(test)]
@@ -176,5 +204,31 @@ mod tests {
         let target = dir.path().join("a/b/c");
         place(&second.path, &target).unwrap();
         assert!(target.exists());
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, file) = (dir.path().join("from"), dir.path().join("a/b"));
+        for path in [&from, &file] {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        for (target, other) in [("a/b/c/d", "a/b"), ("a", "a")] {
+            let error = place(&from, &dir.path().join(target)).unwrap_err();
+            let FetchError::InTheWay { other: found, .. } = error else {
+                panic!("{error}");
+            };
+            assert_eq!(found, dir.path().join(other));
+        }
+    }
+
+    #[test]
+    fn an_object_larger_than_the_disk_takes_none_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = open_landing(dir.path(), 1, 1, 1 << 60).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        let landing = staged::landing_path(dir.path(), 1, 1);
+        assert_eq!(fs::metadata(landing).unwrap().len(), 0);
     }
 }

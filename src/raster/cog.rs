@@ -68,55 +68,36 @@ impl CogSample for f32 {
     }
 }
 
-impl CogSample for u16 {
-    const BITS: u16 = 16;
-    const FORMAT: u16 = 1;
-    const PREDICTOR: u16 = 2;
-    fn is_nodata(self) -> bool {
-        self == 0
-    }
-    fn nodata() -> Self {
-        0
-    }
-    fn to_f64(self) -> f64 {
-        f64::from(self)
-    }
-    fn from_f64(v: f64) -> Self {
-        v.round() as u16
-    }
-    fn predict(row: &[Self], out: &mut Vec<u8>) {
-        let mut last = 0u16;
-        for v in row {
-            out.extend_from_slice(&v.wrapping_sub(last).to_le_bytes());
-            last = *v;
+macro_rules! unsigned {
+    ($type:ty) => {
+        impl CogSample for $type {
+            const BITS: u16 = <$type>::BITS as u16;
+            const FORMAT: u16 = 1;
+            const PREDICTOR: u16 = 2;
+            fn is_nodata(self) -> bool {
+                self == 0
+            }
+            fn nodata() -> Self {
+                0
+            }
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+            fn from_f64(v: f64) -> Self {
+                v.round() as $type
+            }
+            fn predict(row: &[Self], out: &mut Vec<u8>) {
+                let mut last = 0;
+                for v in row {
+                    out.extend_from_slice(&v.wrapping_sub(last).to_le_bytes());
+                    last = *v;
+                }
+            }
         }
-    }
+    };
 }
-
-impl CogSample for u8 {
-    const BITS: u16 = 8;
-    const FORMAT: u16 = 1;
-    const PREDICTOR: u16 = 2;
-    fn is_nodata(self) -> bool {
-        self == 0
-    }
-    fn nodata() -> Self {
-        0
-    }
-    fn to_f64(self) -> f64 {
-        f64::from(self)
-    }
-    fn from_f64(v: f64) -> Self {
-        v.round() as u8
-    }
-    fn predict(row: &[Self], out: &mut Vec<u8>) {
-        let mut last = 0u8;
-        for v in row {
-            out.push(v.wrapping_sub(last));
-            last = *v;
-        }
-    }
-}
+unsigned!(u8);
+unsigned!(u16);
 
 /// How pixels of an overview are made from four of the level below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -360,8 +341,9 @@ impl<T: CogSample> Level<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::band::Samples;
     use super::super::geo::{Crs, GeoTransform};
-    use super::super::read::{Samples, read_band};
+    use super::super::read::read_band;
     use super::*;
 
     fn geo(crs: Option<Crs>) -> Geo {

@@ -1,13 +1,6 @@
-//! C-like expressions over bands, and errors that point at the character.
-//!
-//! Grammar, loosest first: `a ? b : c`, `||`, `&&`, `== !=`, `< <= > >=`, `+ -`, `* /`,
-//! unary `- + !`, then numbers, band names, functions and parentheses. Comparisons and logic give
-//! 1 or 0; every value but 0 is true. The functions are `abs sqrt exp log log10 floor ceil pow
-//! min max`; `nan` makes a pixel nodata.
+//! An expression over bands as a small program, and errors that point at a character of its text.
 
 use std::fmt;
-
-use super::expr_parse::parse;
 
 /// One step of the program: takes its operands from the top of the stack and leaves its result.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,29 +39,14 @@ pub(crate) enum Op {
 /// A parsed expression.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expr {
-    source: String,
-    bands: Vec<String>,
+    pub(crate) source: String,
+    pub(crate) bands: Vec<String>,
     pub(crate) ops: Vec<Op>,
     /// The most values on the stack at once.
     pub(crate) stack: usize,
 }
 
 impl Expr {
-    /// Parses an expression such as `(B08 - B04) / (B08 + B04)`.
-    ///
-    /// # Errors
-    /// Where it does not follow the grammar; the error shows the character and, for a misspelt
-    /// function, the nearest one there is.
-    pub fn parse(source: &str) -> Result<Self, ExprError> {
-        let (bands, ops, stack) = parse(source)?;
-        Ok(Self {
-            source: source.to_owned(),
-            bands,
-            ops,
-            stack,
-        })
-    }
-
     /// The names of the bands it reads, each once, in order of appearance.
     pub fn bands(&self) -> &[String] {
         &self.bands
@@ -77,14 +55,6 @@ impl Expr {
     /// The expression as it was written.
     pub fn source(&self) -> &str {
         &self.source
-    }
-}
-
-impl std::str::FromStr for Expr {
-    type Err = ExprError;
-
-    fn from_str(source: &str) -> Result<Self, ExprError> {
-        Self::parse(source)
     }
 }
 

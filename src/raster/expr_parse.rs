@@ -1,6 +1,13 @@
-//! Parses an expression into the program that [`super::expr_eval`] runs.
+//! Parses C-like expressions into the program that [`super::expr_eval`] runs.
+//!
+//! Grammar, loosest first: `a ? b : c`, `||`, `&&`, `== !=`, `< <= > >=`, `+ -`, `* /`,
+//! unary `- + !`, then numbers, band names, functions and parentheses. Comparisons and logic give
+//! 1 or 0; every value but 0 is true. The functions are `abs sqrt exp log log10 floor ceil pow
+//! min max`; `nan` makes a pixel nodata.
 
-use super::expr::{ExprError, Op, is_name, nearest};
+use std::str::FromStr;
+
+use super::expr::{Expr, ExprError, Op, is_name, nearest};
 
 /// The longest expression, in bytes.
 const MAX_LENGTH: usize = 64 * 1024;
@@ -37,35 +44,47 @@ const fn function(name: &'static str, min_args: usize, max_args: usize, op: Op) 
     }
 }
 
-/// What an expression parses to: the bands it names, its program, and the most values that the
-/// program has on its stack at once.
-type Parsed = (Vec<String>, Vec<Op>, usize);
-
-/// Parses a whole expression.
-///
-/// # Errors
-/// Where it does not follow the grammar, is too long or is nested too deep.
-pub(crate) fn parse(source: &str) -> Result<Parsed, ExprError> {
-    let mut parser = Parser {
-        source,
-        at: 0,
-        depth: 0,
-        bands: Vec::new(),
-        ops: Vec::new(),
-    };
-    if source.len() > MAX_LENGTH {
-        let what = format!("an expression may have at most {MAX_LENGTH} bytes");
-        return Err(parser.error(MAX_LENGTH, what));
+impl Expr {
+    /// Parses an expression such as `(B08 - B04) / (B08 + B04)`.
+    ///
+    /// # Errors
+    /// Where it does not follow the grammar, is too long or is nested too deep; the error shows
+    /// the character and, for a misspelt function, the nearest one there is.
+    pub fn parse(source: &str) -> Result<Self, ExprError> {
+        let mut parser = Parser {
+            source,
+            at: 0,
+            depth: 0,
+            bands: Vec::new(),
+            ops: Vec::new(),
+        };
+        if source.len() > MAX_LENGTH {
+            let what = format!("an expression may have at most {MAX_LENGTH} bytes");
+            return Err(parser.error(MAX_LENGTH, what));
+        }
+        parser.conditional()?;
+        parser.skip_space();
+        if parser.at < source.len() {
+            return Err(parser.unexpected());
+        }
+        Ok(Self {
+            source: source.to_owned(),
+            stack: stack_depth(&parser.ops),
+            bands: parser.bands,
+            ops: parser.ops,
+        })
     }
-    parser.conditional()?;
-    parser.skip_space();
-    if parser.at < source.len() {
-        return Err(parser.unexpected());
-    }
-    let stack = stack_depth(&parser.ops);
-    Ok((parser.bands, parser.ops, stack))
 }
 
+impl FromStr for Expr {
+    type Err = ExprError;
+
+    fn from_str(source: &str) -> Result<Self, ExprError> {
+        Self::parse(source)
+    }
+}
+
+/// The most values on the stack at once.
 fn stack_depth(ops: &[Op]) -> usize {
     let (mut now, mut most) = (0usize, 0usize);
     for op in ops {
@@ -334,7 +353,6 @@ impl Parser<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Expr;
     use super::*;
 
     fn fails(source: &str) -> ExprError {

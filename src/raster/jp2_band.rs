@@ -7,11 +7,11 @@ use std::path::Path;
 use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 use rayon::prelude::*;
 
+use super::band::{Raster, Samples, check_size};
 use super::error::RasterError;
 use super::geo::Geo;
 use super::jp2_boxes::Boxes;
 use super::jp2_markers::{Layout, Size, Strip, strips};
-use super::read::{Raster, Samples, check_size};
 use super::{gmljp2, tiff_band, tiff_geo};
 
 /// The largest file read; a 10,980 x 10,980 band has about 130 MB.

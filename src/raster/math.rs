@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::band::Raster;
 use super::cog::{Cog, Deflate, Overview};
 use super::error::RasterError;
 use super::expr::{Expr, ExprError};
@@ -11,7 +12,7 @@ use super::expr_eval::Scratch;
 use super::geo::{Grid, Window};
 use super::indices::{ColorScale, IndexDef};
 use super::quicklook;
-use super::read::{Raster, read_band};
+use super::read::read_band;
 use super::resample::{Resample, Resampler, RowScratch, task_grid};
 
 /// Rows that one thread computes at a time.

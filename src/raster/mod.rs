@@ -1,5 +1,6 @@
 //! Native processors: read a band, band maths, write COG and PNG.
 
+mod band;
 mod cog;
 mod cog_ifd;
 mod error;
@@ -17,6 +18,7 @@ mod quicklook;
 mod read;
 mod resample;
 mod sample;
+mod sample_names;
 mod sample_scene;
 mod sample_xml;
 mod tiff_band;
@@ -24,12 +26,13 @@ mod tiff_chunks;
 mod tiff_codec;
 mod tiff_geo;
 
+pub use band::{MAX_PIXELS, MAX_SAMPLES, Raster, Samples};
 pub use error::RasterError;
 pub use expr::{Expr, ExprError};
 pub use expr_eval::Scratch;
 pub use geo::{Crs, Geo, GeoKeys, GeoTransform, Grid, PixelWindow, Window};
 pub use indices::{ColorScale, IndexDef, Palette, index_expr, index_names};
 pub use math::{BandInput, BandMath, BandStats, Scale, band_math};
-pub use read::{MAX_PIXELS, MAX_SAMPLES, Raster, Samples, read_band};
+pub use read::read_band;
 pub use resample::{Resample, task_grid};
 pub use sample::{SampleProduct, SampleSpec, write_sample};

@@ -1,8 +1,8 @@
 //! Puts a band onto the task's grid, one row of the grid at a time.
 
+use super::band::{MAX_PIXELS, Raster};
 use super::error::RasterError;
 use super::geo::{Crs, Geo, GeoTransform, Grid, PixelWindow, snap};
-use super::read::Raster;
 
 /// How a band of another resolution is put onto the task's grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,11 +92,11 @@ fn divided(band: &Raster, resolution: f64) -> Result<Grid, RasterError> {
         count(band.width, t.pixel_width),
         count(band.height, t.pixel_height),
     );
-    if width * height > super::read::MAX_PIXELS as f64 {
+    if width * height > MAX_PIXELS as f64 {
         return Err(RasterError::Grid(format!(
             "resolution {resolution} would make a grid of {width} x {height} pixels, more than the \
              {} allowed; ask for a coarser one or a window",
-            super::read::MAX_PIXELS
+            MAX_PIXELS
         )));
     }
     Ok(Grid {
@@ -341,7 +341,7 @@ fn weighted(taps: &Taps, source: &[f64]) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read::Samples;
+    use super::super::band::Samples;
     use super::*;
 
     fn raster(width: u32, height: u32, pixel: f64, origin: (f64, f64), values: &[u16]) -> Raster {

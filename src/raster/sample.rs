@@ -10,13 +10,9 @@ use rayon::prelude::*;
 use super::cog::{Cog, CogSample, Deflate, Overview};
 use super::error::RasterError;
 use super::geo::{Crs, Geo, GeoTransform};
-use super::sample_scene::{BANDS_10M, BANDS_20M, Date, Scene};
+use super::sample_names::Names;
+use super::sample_scene::{BANDS_10M, BANDS_20M, CORNER, Date, EPSG, Scene};
 use super::sample_xml::{tile_xml, user_product_xml};
-
-/// The upper-left corner of the scene, UTM zone 31 north, in metres.
-pub(crate) const CORNER: (f64, f64) = (399_960.0, 4_900_020.0);
-/// The EPSG code of UTM zone 31 north.
-pub(crate) const EPSG: u16 = 32631;
 
 /// What to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,35 +70,6 @@ pub fn write_sample(dir: &Path, spec: &SampleSpec) -> Result<Vec<SampleProduct>,
             .map(|i| write_product(dir, &scene, &Date::of_product(i)))
             .collect()
     })
-}
-
-/// The names that a product's files are made of.
-pub(crate) struct Names {
-    /// The product.
-    pub product: String,
-    /// The granule's directory.
-    pub granule: String,
-    /// The beginning of the bands' names.
-    pub stem: String,
-}
-
-impl Names {
-    fn new(date: &Date) -> Self {
-        let day = date.compact();
-        Self {
-            product: format!("S2X_MSIL2A_{day}T105031_N0510_R051_T31TXX_SYNTHETIC"),
-            granule: format!("L2A_T31TXX_A{:06}_{day}T105031", date.orbit),
-            stem: format!("T31TXX_{day}T105031"),
-        }
-    }
-
-    /// The path of a band inside the product, without extension.
-    pub fn band(&self, band: &str, metres: u32) -> String {
-        format!(
-            "GRANULE/{}/IMG_DATA/R{metres}m/{}_{band}_{metres}m",
-            self.granule, self.stem
-        )
-    }
 }
 
 fn write_product(dir: &Path, scene: &Scene, date: &Date) -> Result<SampleProduct, RasterError> {

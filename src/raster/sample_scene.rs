@@ -6,6 +6,11 @@
 
 use rayon::prelude::*;
 
+/// The upper-left corner of the scene, UTM zone 31 north, in metres.
+pub(crate) const CORNER: (f64, f64) = (399_960.0, 4_900_020.0);
+/// The EPSG code of UTM zone 31 north.
+pub(crate) const EPSG: u16 = 32631;
+
 /// The 10 m bands, in the order of [`Pixel::fine`].
 pub(crate) const BANDS_10M: [&str; 4] = ["B02", "B03", "B04", "B08"];
 /// The 20 m bands besides SCL, in the order of [`Pixel::coarse`].

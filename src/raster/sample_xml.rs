@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::sample::{CORNER, EPSG, Names};
-use super::sample_scene::Date;
+use super::sample_names::Names;
+use super::sample_scene::{CORNER, Date, EPSG};
 
 const NOTICE: &str = "SYNTHETIC: made by cotec's sample generator; no satellite took this image";
 

@@ -8,8 +8,8 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
+use super::band::{MAX_SAMPLES, Raster, Samples, check_size};
 use super::error::RasterError;
-use super::read::{MAX_SAMPLES, Raster, Samples, check_size};
 use super::tiff_chunks::Chunks;
 use super::tiff_geo;
 

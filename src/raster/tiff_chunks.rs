@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use tiff::decoder::Decoder;
 use tiff::tags::{ByteOrder, Tag};
 
+use super::band::{MAX_SAMPLES, Samples};
 use super::error::RasterError;
-use super::read::{MAX_SAMPLES, Samples};
 use super::tiff_codec::Packing;
 
 /// Where the tiles or strips of an image are and how they are stored.

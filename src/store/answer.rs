@@ -8,7 +8,7 @@ use reqwest::{Response, StatusCode};
 
 use super::StoreError;
 use super::explain::explain;
-use super::s3::text;
+use super::headers::text;
 use super::xml::scrubbed;
 
 /// No error document is longer than this; what lies beyond is not read.

@@ -6,7 +6,7 @@ use reqwest::header::{self, HeaderMap};
 use reqwest::{StatusCode, Url};
 
 use super::StoreError;
-use super::s3::text;
+use super::headers::text;
 use super::xml::{quoted, scrubbed, walk};
 
 /// Longer requests to wait are taken for this.

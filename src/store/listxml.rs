@@ -6,7 +6,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::s3::unquoted;
+use super::headers::unquoted;
 use super::xml::{quoted, walk};
 use super::{ObjectInfo, Page};
 

@@ -11,14 +11,17 @@ mod config;
 mod dotkey;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod environment;
 mod error;
 mod explain;
+mod headers;
 mod list;
 mod listxml;
 mod pages;
 mod profile;
 mod put;
 mod reader;
+mod resolve;
 mod retry;
 mod s3;
 mod secret;
@@ -26,7 +29,8 @@ mod sign;
 mod xml;
 
 pub use address::Address;
-pub use config::{Addressing, Credentials, Environment, StoreConfig, StoreOptions};
+pub use config::{Addressing, Credentials, StoreConfig, StoreOptions};
+pub use environment::Environment;
 pub use error::{ErrorKind, StoreError};
 pub use list::{ObjectInfo, Page};
 pub use pages::Pages;

@@ -10,8 +10,8 @@ use tokio::fs::File;
 use tokio::io::AsyncSeekExt;
 
 use super::error::local;
+use super::headers::text;
 use super::retry::retried;
-use super::s3::text;
 use super::xml::{quoted, walk};
 use super::{S3Store, StoreError, answer, explain, reader};
 

@@ -18,7 +18,8 @@ where
 {
     let started = Instant::now();
     let mut delay = FIRST_DELAY;
-    for attempt in 1.. {
+    let mut attempt = 1;
+    loop {
         let error = match request().await {
             Ok(value) => return Ok(value),
             Err(error) => error,
@@ -34,8 +35,8 @@ where
         tracing::debug!(attempt, %error, "trying again");
         tokio::time::sleep(wait).await;
         delay *= 3;
+        attempt += 1;
     }
-    unreachable!("the loop ends by returning")
 }
 
 /// Between half of `delay` and all of it, so that many clients do not come back at once.

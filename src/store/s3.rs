@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{self, HeaderMap};
+use reqwest::header;
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 
 use super::answer;
 use super::config::is_loopback;
+use super::headers::{quoted, text, unquoted};
 use super::listxml;
 use super::retry::retried;
 use super::sign::Signer;
@@ -261,29 +262,4 @@ impl S3Store {
         }
         Ok(self.place(key))
     }
-}
-
-/// A header's text where it is readable.
-pub(super) fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<String> {
-    headers
-        .get(name)?
-        .to_str()
-        .ok()
-        .map(|value| value.trim().to_owned())
-}
-
-/// An ETag as a header says it.
-fn quoted(etag: &str) -> String {
-    if etag.starts_with("W/") {
-        etag.to_owned()
-    } else {
-        format!("\"{etag}\"")
-    }
-}
-
-/// An ETag without its quotes. A weak one stays as it is.
-pub(super) fn unquoted(etag: &str) -> &str {
-    etag.strip_prefix('"')
-        .and_then(|e| e.strip_suffix('"'))
-        .unwrap_or(etag)
 }

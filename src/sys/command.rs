@@ -103,13 +103,12 @@ extern "C" fn end_with_children(_: libc::c_int) {
             },
             None => 0,
         };
-        // A number that the end of the buffer has cut would mean another process; it comes up
-        // again in the next round.
-        let whole = text.get(..len).unwrap_or_default();
-        let mut pid: libc::pid_t = 0;
-        for byte in whole {
+        let (mut pid, mut killed): (libc::pid_t, bool) = (0, false);
+        for byte in text.get(..len).unwrap_or_default() {
             match byte {
                 b'0'..=b'9' => pid = pid.wrapping_mul(10).wrapping_add((byte - b'0').into()),
+                // Each number is followed by a space; one that the end of the buffer has cut
+                // would mean another process and is left for the next round.
                 _ if pid > 1 => {
                     // SAFETY: kills a child of this process, not waited for yet, so the number
                     // is still its own; and the group that it may lead.
@@ -117,16 +116,17 @@ extern "C" fn end_with_children(_: libc::c_int) {
                         libc::kill(-pid, libc::SIGKILL);
                         libc::kill(pid, libc::SIGKILL);
                     }
-                    pid = 0;
+                    (pid, killed) = (0, true);
                 }
                 _ => pid = 0,
             }
         }
-        // SAFETY: waits for any child; no status is asked for.
-        let gone = unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) };
-        if gone < 0 {
-            // SAFETY: ends the process at once.
-            unsafe { libc::_exit(128 + libc::SIGTERM) }
+        // SAFETY: waits for a child that has been killed; no status is asked for. Its children
+        // are in the list of the next round. Without any, the process ends at once.
+        unsafe {
+            if !killed || libc::waitpid(-1, std::ptr::null_mut(), 0) < 0 {
+                libc::_exit(128 + libc::SIGTERM);
+            }
         }
     }
 }

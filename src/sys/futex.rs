@@ -98,8 +98,8 @@ pub fn wait_any(words: &[(&AtomicU64, u32)], deadline_ns: Option<u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::clock::now_ns;
     use crate::sys::sync::Ordering;
-    use crate::values::clock::now_ns;
 
     #[test]
     fn a_changed_word_does_not_sleep_and_a_deadline_ends_the_sleep() {

@@ -7,10 +7,11 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use memmap2::{MmapOptions, MmapRaw};
-use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 
 use crate::sys::sync::AtomicU64;
 
@@ -73,6 +74,8 @@ impl Mapping {
         let file = File::options()
             .read(true)
             .write(writable)
+            // A pipe or a device must not keep us waiting, nor become our terminal.
+            .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
             .open(path)
             .map_err(|source| MapError::Os {
                 call: "open",
@@ -140,7 +143,7 @@ impl Mapping {
     #[inline]
     pub fn word(&self, offset: u64) -> Option<&AtomicU64> {
         let end = offset.checked_add(8)?;
-        if end > self.len() || offset % 8 != 0 {
+        if end > self.len() || !offset.is_multiple_of(8) {
             return None;
         }
         // SAFETY: the eight bytes lie inside the mapping, which lives as long as `self` and

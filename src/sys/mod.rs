@@ -2,12 +2,14 @@
 //!
 //! With the table's raw layer this is the only place with `unsafe`.
 
+pub mod clock;
 pub mod command;
 pub mod fork;
 pub mod futex;
 pub mod mapping;
 pub mod pidfd;
 pub mod proc;
+pub mod seeded;
 #[cfg(feature = "run")]
 pub mod segment;
 pub mod signals;

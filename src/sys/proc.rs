@@ -3,17 +3,23 @@
 use std::fs;
 use std::io;
 
+/// The process id of this process.
+pub fn id() -> u32 {
+    std::process::id()
+}
+
 /// When a process started, in clock ticks since boot; `None` if there is no such process.
 /// With the pid it names a process for good: a pid comes back, the pair does not.
-/// A zombie has ended, so it counts as gone.
+/// A zombie has ended, so it counts as gone, unless other threads of it have not stopped yet.
 pub fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold anything, spaces and parentheses too; the fields follow its last ')'.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    if matches!(fields.next()?, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    let state = fields.next()?;
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    let start = fields.nth(1)?.parse().ok()?;
+    let ended = state == "X" || state == "Z" && threads <= 1;
+    (!ended).then_some(start)
 }
 
 /// Number of threads of this process.

@@ -82,10 +82,7 @@ mod tests {
     #[test]
     fn what_is_ignored_is_known() {
         // The Rust runtime ignores SIGPIPE.
-        assert_ne!(
-            ignored_at_start() & (1 << (Signal::SIGPIPE as u32 - 1)),
-            0
-        );
+        assert_ne!(ignored_at_start() & (1 << (Signal::SIGPIPE as u32 - 1)), 0);
         assert!(handled().contains(Signal::SIGINT) && handled().contains(Signal::SIGTERM));
     }
 }

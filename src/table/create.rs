@@ -2,25 +2,17 @@
 
 use std::path::Path;
 
+use crate::sys::clock::now_ns;
 use crate::sys::mapping::Mapping;
 use crate::sys::proc;
 use crate::sys::sync::Ordering;
-use crate::values::{Limits, Owner, Role, clock};
+use crate::values::{Limits, Owner, Role};
 
 use super::error::{Result, TableError};
+use super::handle::Table;
 use super::layout::{self, Layout, MAGIC, VERSION, header};
 use super::mem::Mem;
 use super::process;
-
-/// A handle on the table. Cloning is cheap; all clones of a process share one mapping.
-#[derive(Clone)]
-pub struct Table {
-    pub(crate) mem: Mem,
-    pub(crate) me: Owner,
-    pub(crate) role: Role,
-    pub(crate) seed: u64,
-    pub(crate) coordinator: u64,
-}
 
 impl Table {
     /// Makes an empty table that lives as long as a process has it mapped or open. The caller
@@ -38,12 +30,12 @@ impl Table {
             set(header::LIMITS + i as u64 * 8, word)?;
         }
         // The seed keeps chosen keys from piling up in one bucket.
-        let seed = clock::now_ns() ^ u64::from(std::process::id()).rotate_left(32);
+        let seed = now_ns() ^ u64::from(proc::id()).rotate_left(32);
         set(header::SEED, seed)?;
         set(header::VERSION, VERSION)?;
         set(header::SIGNATURE, layout.signature())?;
         set(header::TOTAL, layout.total)?;
-        set(header::CREATED_NS, clock::now_ns())?;
+        set(header::CREATED_NS, now_ns())?;
         set(header::WANTED_LOW, u64::MAX)?;
         let coordinator = process::identity_of_this_process()?;
         set(header::COORDINATOR, coordinator)?;
@@ -104,26 +96,6 @@ impl Table {
             seed,
             coordinator,
         })
-    }
-
-    /// The path by which other processes of this user can attach while this process lives.
-    pub fn path(&self) -> String {
-        self.mem.map().path()
-    }
-
-    /// The capacities.
-    pub fn limits(&self) -> Limits {
-        self.mem.layout.limits
-    }
-
-    /// When the table was made, in nanoseconds of the run's clock.
-    pub fn created_ns(&self) -> Result<u64> {
-        Ok(self.mem.word(header::CREATED_NS)?.load(Ordering::Relaxed))
-    }
-
-    /// Whether the coordinator still lives.
-    pub fn coordinator_lives(&self) -> bool {
-        process::identity_lives(self.coordinator, proc::start_time)
     }
 }
 

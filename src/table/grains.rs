@@ -8,10 +8,10 @@ use crate::sys::futex::{self, Mask};
 use crate::sys::sync::{AtomicU64, Ordering, fence};
 use crate::values::{ByteRange, Limits, Word};
 
-use super::create::Table;
 use super::error::{Result, TableError};
+use super::handle::Table;
 use super::layout::{Counter, Region};
-use super::objects::{GRAINS, ObjectClaim, SIZE, SlotId};
+use super::objects::{GRAINS, LANDED_ETAG, ObjectClaim, SIZE, SlotId};
 
 /// Bits of grains in a word.
 const BITS: u64 = 32;
@@ -21,15 +21,27 @@ pub(crate) fn grains_of(size: u64) -> u64 {
     size.div_ceil(1 << Limits::GRAIN_SHIFT)
 }
 
+/// Words that an object's grains need outside of its slot.
+fn grain_words_of(size: u64) -> u64 {
+    match grains_of(size).div_ceil(BITS) {
+        0 | 1 => 0,
+        words => words,
+    }
+}
+
 impl Table {
     /// Words for the grains of a new object: what its slot shall hold.
     pub(crate) fn new_grains(&self, size: u64) -> Result<u64> {
-        let words = grains_of(size).div_ceil(BITS);
-        if words <= 1 {
-            Ok(0)
-        } else {
-            self.mem.bump(Counter::GrainWords, words, Region::Grains, 8)
+        match grain_words_of(size) {
+            0 => Ok(0),
+            words => self.mem.bump(Counter::GrainWords, words, Region::Grains, 8),
         }
+    }
+
+    /// Errors if there is no room for the grains of an object of this size.
+    pub(crate) fn room_for_grains(&self, size: u64) -> Result<()> {
+        self.mem
+            .room(Counter::GrainWords, grain_words_of(size), Region::Grains, 8)
     }
 
     fn grain_word(&self, slot: SlotId, index: u64) -> Result<&AtomicU64> {
@@ -86,14 +98,20 @@ impl Table {
 
     /// Forgets what landed in earlier attempts: their file is not there or not to be trusted.
     pub fn forget_landed(&self, claim: ObjectClaim) -> Result<()> {
-        self.joined()?;
-        self.clear_grains(claim.slot, claim.attempt)
+        let me = self.joined()?;
+        if self.is_fetching(claim, me)? {
+            self.clear_grains(claim.slot, claim.attempt)?;
+        }
+        Ok(())
     }
 
     /// Publishes that a range of a claimed object has landed. Only whole grains count; the last
     /// grain of an object is whole at its end. False if the claim is no longer this process's.
     pub fn publish_range(&self, claim: ObjectClaim, range: ByteRange) -> Result<bool> {
         let me = self.joined()?;
+        if !self.is_fetching(claim, me)? {
+            return Ok(false);
+        }
         let size = self.slot_word(claim.slot, SIZE)?.load(Ordering::Acquire);
         let range = range.clamp(size);
         let first = range.start.div_ceil(1 << Limits::GRAIN_SHIFT);
@@ -115,13 +133,28 @@ impl Table {
             grain = upto;
         }
         fence(Ordering::SeqCst);
-        let word = self.slot_word(claim.slot, 0)?;
-        let seen = Word(word.load(Ordering::SeqCst));
+        let seen = self.load_slot(claim.slot)?;
         if seen.0 & Word::RANGE_WAITER != 0 {
-            word.fetch_and(!Word::RANGE_WAITER, Ordering::SeqCst);
-            futex::wake(word, u32::MAX, Mask::RANGE);
+            self.tell_range_waiters(claim.slot)?;
         }
         Ok(seen.attempt() == claim.attempt && seen.owner() == me)
+    }
+
+    /// The count on which those sleep who wait for a range. The slot's own word would not do: it
+    /// may be the same again before a waiter that has looked at it falls asleep.
+    pub(crate) fn landed_count(&self, slot: SlotId) -> Result<&AtomicU64> {
+        self.slot_word(slot, LANDED_ETAG)
+    }
+
+    /// Lets everybody who waits for a range of an object look again.
+    pub(crate) fn tell_range_waiters(&self, slot: SlotId) -> Result<()> {
+        let count = self.landed_count(slot)?;
+        // The other half of the word stays as it is when the count goes round.
+        let _ = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |seen| {
+            Some(seen & !0xffff_ffff | u64::from((seen as u32).wrapping_add(1)))
+        });
+        futex::wake(count, u32::MAX, Mask::ALL);
+        Ok(())
     }
 
     /// Whether all bytes of a range have landed (or the whole object is ready, which the caller

@@ -13,12 +13,13 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::sys::clock::now_ns;
 use crate::sys::sync::{AtomicU64, Ordering, fence};
 use crate::values::clock::Deadline;
 use crate::values::{EventKind, Fault, FaultCode, JobState, Limits, ObjectState, Owner, Word};
 
-use super::create::Table;
 use super::error::{Result, TableError};
+use super::handle::Table;
 use super::layout::{Counter, LINE, NODE, Region, header};
 use super::mem::TextRef;
 use super::objects::{HEAD_FAULT, SlotId};
@@ -113,8 +114,7 @@ impl Table {
                 max,
             });
         }
-        let seen = self.load_job(claim.job)?;
-        if seen.owner() == me && seen.attempt() == claim.attempt {
+        if self.is_running(claim, me)? {
             let text = self.mem.put_text(result)?;
             self.job_word(claim.job, RESULT)?
                 .store(text.pack(), Ordering::Release);
@@ -122,14 +122,16 @@ impl Table {
         Ok(())
     }
 
-    /// What the worker said of a job's outcome.
+    /// What the worker said of a job's outcome; `None` if nothing.
     pub fn job_result(&self, job: JobId) -> Result<Option<Vec<u8>>> {
         match self.job_word(job, RESULT)?.load(Ordering::Acquire) {
             0 => Ok(None),
-            bits => self
-                .mem
-                .text(TextRef::unpack(bits), Limits::PAYLOAD_BYTES)
-                .map(Some),
+            bits => {
+                let text = self
+                    .mem
+                    .text(TextRef::unpack(bits), Limits::PAYLOAD_BYTES)?;
+                Ok((!text.is_empty()).then_some(text))
+            }
         }
     }
 
@@ -148,14 +150,15 @@ impl Table {
     pub fn job_inputs(&self, job: JobId) -> Result<Vec<SlotId>> {
         let (first, count) = self.job_nodes(job)?;
         (first..first + count)
-            .map(|node| self.node_slot(node))
+            .map(|node| self.node_slot(node, job))
             .collect()
     }
 
     fn job_nodes(&self, job: JobId) -> Result<(u32, u32)> {
         let bits = self.job_word(job, NODES)?.load(Ordering::Acquire);
         let (first, count) = (bits as u32, (bits >> 32) as u32);
-        if u64::from(first) + u64::from(count) > self.mem.count(Counter::Nodes)? {
+        let end = u64::from(first) + u64::from(count);
+        if count as usize > Limits::INPUTS_OF_A_JOB || end > self.mem.count(Counter::Nodes)? {
             return Err(TableError::corrupt("inputs", bits));
         }
         Ok((first, count))
@@ -169,16 +172,25 @@ impl Table {
         self.mem.word(base + u64::from(node) * NODE + field)
     }
 
-    fn node_slot(&self, node: u32) -> Result<SlotId> {
+    /// The slot of a job's node. That the node says so too keeps a damaged record from leading
+    /// through the inputs of all other jobs.
+    fn node_slot(&self, node: u32, job: JobId) -> Result<SlotId> {
+        if self.node_word(node, 8)?.load(Ordering::Acquire) != u64::from(job.0) {
+            return Err(TableError::corrupt("node", node.into()));
+        }
         Ok(SlotId(
             (self.node_word(node, 0)?.load(Ordering::Acquire) >> 32) as u32,
         ))
     }
 
-    pub(crate) fn node_next_and_job(&self, node: u32) -> Result<(u32, JobId)> {
-        let next = self.node_word(node, 0)?.load(Ordering::Acquire) as u32;
+    /// The node after this one in a slot's list (plus one), and the job of this one.
+    pub(crate) fn node_next_and_job(&self, node: u32, slot: SlotId) -> Result<(u32, JobId)> {
+        let own = self.node_word(node, 0)?.load(Ordering::Acquire);
+        if own >> 32 != u64::from(slot.0) {
+            return Err(TableError::corrupt("node list", own));
+        }
         Ok((
-            next,
+            own as u32,
             JobId(self.node_word(node, 8)?.load(Ordering::Acquire) as u32),
         ))
     }
@@ -229,10 +241,12 @@ impl Table {
         refused: Option<(Fault, &[u8])>,
     ) -> Result<JobId> {
         self.mem.writable()?;
+        let result = refused.map_or(0, |(_, result)| result.len());
         for (what, len, max) in [
             ("job name", spec.name.len(), Limits::KEY_BYTES),
             ("job payload", spec.payload.len(), Limits::PAYLOAD_BYTES),
             ("list of inputs", spec.inputs.len(), Limits::INPUTS_OF_A_JOB),
+            ("job result", result, Limits::PAYLOAD_BYTES),
         ] {
             if len > max {
                 return Err(TableError::TooLong { what, len, max });
@@ -243,6 +257,12 @@ impl Table {
         let job = match set::find(&self.mem, place, hash, |job| self.name_is(job, spec.name))? {
             Some(job) => job,
             None => {
+                // Room for all of it first, so that an error uses nothing up.
+                self.mem
+                    .room_for_texts(&[spec.name.len(), spec.payload.len(), result])?;
+                let inputs = spec.inputs.len() as u64;
+                self.mem.room(Counter::Nodes, inputs, Region::Nodes, NODE)?;
+                set::back(&self.mem, place, hash)?;
                 let made = self.write_job(spec)?;
                 if let Some((fault, result)) = refused {
                     let text = self.mem.put_text(result)?;
@@ -264,9 +284,11 @@ impl Table {
         for slot in spec.inputs {
             self.load_slot(*slot)?;
         }
-        let number = self.mem.bump(Counter::Jobs, 1, Region::Jobs, LINE)?;
+        let number = self.mem.bump_with(Counter::Jobs, 1, |end| {
+            self.mem.back(Region::Jobs, end * LINE)?;
+            ready::back(&self.mem, end)
+        })?;
         let job = JobId(u32::try_from(number).unwrap_or(u32::MAX));
-        ready::back(&self.mem, number + 1)?;
         let name = self.mem.put_text(spec.name.as_bytes())?;
         let payload = self.mem.put_text(spec.payload)?;
         let count = spec.inputs.len() as u64;
@@ -331,7 +353,7 @@ impl Table {
         let watch = self.job_word(job, WATCH_FAULT)?;
         let mut at = watch.load(Ordering::SeqCst) as u32;
         while at < count {
-            let slot = self.node_slot(first + at)?;
+            let slot = self.node_slot(first + at, job)?;
             match self.object_state(slot)? {
                 Some(ObjectState::Ready) => at += 1,
                 Some(ObjectState::Failed) => {
@@ -401,6 +423,9 @@ impl Table {
                 continue;
             }
             let attempt = seen.attempt() + 1;
+            if attempt > Word::MAX_ATTEMPT {
+                return Err(TableError::corrupt("attempt", attempt.into()));
+            }
             let next = Word::new(JobState::Running as u8, attempt, me);
             if word
                 .compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst)
@@ -419,7 +444,10 @@ impl Table {
 
     /// Takes the ready bit away, unless the job has become ready again meanwhile.
     fn unmark(&self, job: JobId) -> Result<()> {
-        ready::clear(&self.mem, job.0)?;
+        if ready::clear(&self.mem, job.0)? {
+            // For a moment a job could not be found: whoever looked then may sleep now.
+            Table::JOBS_BELL.ring(&self.mem, u32::MAX)?;
+        }
         fence(Ordering::SeqCst);
         if self.load_job(job)?.job() == Some(JobState::Ready) {
             self.mark_ready(job)?;
@@ -454,6 +482,10 @@ impl Table {
         let (to, kind, value) = match outcome {
             Ok(()) => (JobState::Done, EventKind::JobDone, 0),
             Err(fault) => {
+                // The fault stands there before the state says so; a late claim must not touch it.
+                if !self.is_running(claim, me)? {
+                    return Ok(false);
+                }
                 self.store_fault(self.job_word(claim.job, WATCH_FAULT)?, fault);
                 (
                     JobState::Failed,
@@ -468,6 +500,12 @@ impl Table {
             self.wake_if_finished()?;
         }
         Ok(moved)
+    }
+
+    /// Whether a claim is still this owner's.
+    fn is_running(&self, claim: JobClaim, me: Owner) -> Result<bool> {
+        let seen = self.load_job(claim.job)?;
+        Ok(seen == Word::new(JobState::Running as u8, claim.attempt, me))
     }
 
     /// Moves a job that `owner` runs in `attempt` to another state.
@@ -497,6 +535,7 @@ impl Table {
     }
 
     pub(crate) fn wake_if_finished(&self) -> Result<()> {
+        fence(Ordering::SeqCst);
         if self.finished()? {
             self.ring_all()
         } else {
@@ -543,7 +582,8 @@ impl Table {
     /// Sleeps until a job may be ready, the run is over, or `deadline` passes.
     pub fn sleep_until_job(&self, deadline: Deadline, bound: std::time::Duration) -> Result<()> {
         self.mem.writable()?;
-        Table::JOBS_BELL.sleep(&self.mem, Some(deadline.or_within(bound)), || {
+        let until = deadline.or_within(now_ns(), bound);
+        Table::JOBS_BELL.sleep(&self.mem, Some(until), || {
             let jobs = self.mem.count(Counter::Jobs)?;
             Ok(ready::first(&self.mem, jobs)?.is_some()
                 || self.phase()? == Phase::Stopping

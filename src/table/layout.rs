@@ -8,7 +8,7 @@ use super::error::{Result, TableError};
 /// "COTECTBL", little-endian.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"COTECTBL");
 /// Grows whenever the meaning of any byte changes.
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 
 /// Bytes of a slot, and of a job's and a process's record: one cache line.
 pub(crate) const LINE: u64 = 64;
@@ -180,6 +180,28 @@ impl Layout {
             fixed,
             total,
         })
+    }
+
+    /// All places by name, in the order of the file.
+    pub fn places(&self) -> Vec<(&'static str, std::ops::Range<u64>)> {
+        let set = |name, set: SetPlace| (name, set.offset..set.offset + set.buckets * 8);
+        let place = |name, place: Place| (name, place.offset..place.offset + place.bytes);
+        let region = |name, which| place(name, self.region(which));
+        vec![
+            ("header", 0..self.processes.offset),
+            place("processes", self.processes),
+            place("events", self.events),
+            set("object set", self.object_set),
+            set("job set", self.job_set),
+            region("slots", Region::Slots),
+            region("jobs", Region::Jobs),
+            region("nodes", Region::Nodes),
+            region("text", Region::Text),
+            region("grains", Region::Grains),
+            region("ready 0", Region::Ready0),
+            region("ready 1", Region::Ready1),
+            region("ready 2", Region::Ready2),
+        ]
     }
 
     /// A number that differs when any place differs.

@@ -82,22 +82,52 @@ impl Mem {
         Ok(n)
     }
 
+    /// Errors if a counter has no room for `n` more, or no memory can be had for them; arguments
+    /// as for [`Mem::bump`], which takes them afterwards.
+    #[inline]
+    pub fn room(&self, counter: Counter, n: u64, region: Region, size: u64) -> Result<()> {
+        let limit = self.layout.capacity(counter);
+        let now = self.count(counter)?;
+        if n > limit - now {
+            let what = what(counter);
+            return Err(TableError::Full { what, limit });
+        }
+        self.back(region, (now + n) * size)
+    }
+
+    /// Errors if there is no room or no memory for texts of these lengths together.
+    #[inline]
+    pub fn room_for_texts(&self, lengths: &[usize]) -> Result<()> {
+        let words = lengths.iter().map(|len| (*len as u64).div_ceil(8)).sum();
+        self.room(Counter::TextWords, words, Region::Text, 8)
+    }
+
     /// Hands out the next `n` numbers of a counter and takes memory for them in `region`, of
     /// whose bytes each number needs `size`. A death between the two costs the numbers only.
     pub fn bump(&self, counter: Counter, n: u64, region: Region, size: u64) -> Result<u64> {
+        self.bump_with(counter, n, |end| self.back(region, end * size))
+    }
+
+    /// [`Mem::bump`] with `back` taking the memory for all numbers below the one it is given.
+    pub fn bump_with(
+        &self,
+        counter: Counter,
+        n: u64,
+        back: impl Fn(u64) -> Result<()>,
+    ) -> Result<u64> {
         let word = self.word(header::COUNTERS + counter as u64 * 8)?;
         let limit = self.layout.capacity(counter);
         let mut now = self.count(counter)?;
         loop {
-            let end = now + n;
-            if end > limit {
+            if n > limit - now {
                 return Err(TableError::Full {
                     what: what(counter),
                     limit,
                 });
             }
+            let end = now + n;
             // Memory first: whatever is below the counter can be read without a fault.
-            self.back(region, end * size)?;
+            back(end)?;
             match word.compare_exchange_weak(now, end, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(now),
                 Err(seen) if seen > limit => return Err(TableError::corrupt("count", seen)),

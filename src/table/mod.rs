@@ -27,6 +27,7 @@ mod bell;
 mod create;
 mod error;
 mod grains;
+mod handle;
 mod jobs;
 mod layout;
 mod mem;
@@ -39,8 +40,8 @@ mod sweep;
 mod view;
 mod wait;
 
-pub use create::Table;
 pub use error::{Result, TableError};
+pub use handle::Table;
 pub use jobs::{JobClaim, JobId, JobSpec};
 pub use objects::{ObjectClaim, ObjectSpec, SlotId};
 pub use process::{Phase, ProcessView};

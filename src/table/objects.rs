@@ -6,7 +6,8 @@
 //!      16  key         reference into the texts
 //!      24  size        bytes
 //!      32  grains      inline: attempt tag and 32 bits; else the first word in the grain words
-//!      40  etag kind   0 none, 1 MD5, 2 MD5 of parts with their number, 3 a text
+//!      40  landed|etag a count that those watch who wait for a range, and what the ETag is:
+//!                      0 none, 1 MD5, 2 MD5 of parts with their number above, 3 a text
 //!      48  etag        16 bytes, or a reference
 //! ```
 
@@ -16,8 +17,8 @@ use crate::sys::futex::{self, Mask};
 use crate::sys::sync::{AtomicU64, Ordering, fence};
 use crate::values::{EventKind, Fault, Limits, ObjectState, Owner, Word};
 
-use super::create::Table;
 use super::error::{Result, TableError};
+use super::handle::Table;
 use super::layout::{Counter, LINE, Region, header};
 use super::mem::TextRef;
 use super::set;
@@ -26,7 +27,7 @@ pub(crate) const HEAD_FAULT: u64 = 8;
 pub(crate) const KEY: u64 = 16;
 pub(crate) const SIZE: u64 = 24;
 pub(crate) const GRAINS: u64 = 32;
-const ETAG_KIND: u64 = 40;
+pub(crate) const LANDED_ETAG: u64 = 40;
 const ETAG: u64 = 48;
 
 /// The number of an object's slot.
@@ -95,7 +96,7 @@ impl Table {
 
     /// The ETag that an object had when it was registered, without quotes.
     pub fn etag(&self, slot: SlotId) -> Result<Option<String>> {
-        let kind = self.slot_word(slot, ETAG_KIND)?.load(Ordering::Acquire);
+        let kind = self.slot_word(slot, LANDED_ETAG)?.load(Ordering::Acquire) >> 32;
         let first = self.slot_word(slot, ETAG)?.load(Ordering::Acquire);
         let second = self.slot_word(slot, ETAG + 8)?.load(Ordering::Acquire);
         match kind & 0xff {
@@ -141,6 +142,7 @@ impl Table {
             self.want(SlotId(slot))?;
             return Ok(SlotId(slot));
         }
+        set::back(&self.mem, place, hash)?;
         let made = self.write_slot(spec)?;
         let slot = set::insert(&self.mem, place, hash, made.0, |s| self.key_is(s, spec.key))?;
         self.want(SlotId(slot))?;
@@ -149,39 +151,30 @@ impl Table {
 
     /// Writes a record that nobody can find yet. Its word stays void.
     fn write_slot(&self, spec: &ObjectSpec<'_>) -> Result<SlotId> {
+        // Room for all of it first, so that an error uses nothing up.
+        let etag = Etag::of(spec.etag)?;
+        self.mem
+            .room_for_texts(&[spec.key.len(), etag.text_len()])?;
+        self.room_for_grains(spec.size)?;
         let number = self.mem.bump(Counter::Objects, 1, Region::Slots, LINE)?;
         let slot = SlotId(u32::try_from(number).unwrap_or(u32::MAX));
         let key = self.mem.put_text(spec.key.as_bytes())?;
-        let (kind, first, second) = self.encode_etag(spec.etag)?;
+        let (kind, first, second) = match etag {
+            Etag::Packed(kind, first, second) => (kind, first, second),
+            Etag::Text(text) => (3, self.mem.put_text(text.as_bytes())?.pack(), 0),
+        };
         let grains = self.new_grains(spec.size)?;
         for (field, value) in [
             (KEY, key.pack()),
             (SIZE, spec.size),
             (GRAINS, grains),
-            (ETAG_KIND, kind),
+            (LANDED_ETAG, kind << 32),
             (ETAG, first),
             (ETAG + 8, second),
         ] {
             self.slot_word(slot, field)?.store(value, Ordering::Release);
         }
         Ok(slot)
-    }
-
-    fn encode_etag(&self, etag: Option<&str>) -> Result<(u64, u64, u64)> {
-        let Some(etag) = etag.filter(|e| !e.is_empty()) else {
-            return Ok((0, 0, 0));
-        };
-        if let Some(packed) = pack_md5_etag(etag) {
-            return Ok(packed);
-        }
-        if etag.len() > Limits::KEY_BYTES {
-            return Err(TableError::TooLong {
-                what: "ETag",
-                len: etag.len(),
-                max: Limits::KEY_BYTES,
-            });
-        }
-        Ok((3, self.mem.put_text(etag.as_bytes())?.pack(), 0))
     }
 
     /// Wants an object: a new or an evicted one becomes wanted, any other stays as it is.
@@ -195,7 +188,7 @@ impl Table {
                 return Ok(());
             }
             let next = Word::new(ObjectState::Wanted as u8, seen.attempt(), Owner::NONE)
-                .with(seen.0 & (Word::WAITER | Word::RANGE_WAITER));
+                .with(seen.waiters());
             match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => {
                     self.emit(EventKind::ObjectWanted, slot.0, self.size(slot)?)?;
@@ -217,6 +210,7 @@ impl Table {
     /// The next wanted slot at or after `cursor`, in the order of registration; the cursor moves
     /// on. It goes back by itself when an earlier slot is wanted again.
     pub fn next_wanted(&self, cursor: &mut u32) -> Result<Option<SlotId>> {
+        self.mem.writable()?;
         let low = self.mem.word(header::WANTED_LOW)?;
         if low.load(Ordering::Relaxed) < u64::from(*cursor) {
             let at = low.swap(u64::MAX, Ordering::SeqCst);
@@ -244,8 +238,7 @@ impl Table {
             if attempt > Word::MAX_ATTEMPT {
                 return Err(TableError::corrupt("attempt", attempt.into()));
             }
-            let next = Word::new(ObjectState::Fetching as u8, attempt, me)
-                .with(seen.0 & (Word::WAITER | Word::RANGE_WAITER));
+            let next = Word::new(ObjectState::Fetching as u8, attempt, me).with(seen.waiters());
             match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => {
                     self.tag_grains(slot, attempt)?;
@@ -271,7 +264,11 @@ impl Table {
 
     /// Gives a claimed object up. Waiters return and jobs that need it fail.
     pub fn fail_object(&self, claim: ObjectClaim, fault: Fault) -> Result<bool> {
-        self.joined()?;
+        let me = self.joined()?;
+        // The fault stands there before the state says so; a late claim must not touch it.
+        if !self.is_fetching(claim, me)? {
+            return Ok(false);
+        }
         self.store_fault(self.slot_word(claim.slot, HEAD_FAULT)?, fault);
         let moved = self.end_claim(claim, ObjectState::Failed)?;
         if moved {
@@ -299,6 +296,14 @@ impl Table {
         Ok(moved)
     }
 
+    /// Whether a claim is still this owner's.
+    pub(crate) fn is_fetching(&self, claim: ObjectClaim, me: Owner) -> Result<bool> {
+        let seen = self.load_slot(claim.slot)?;
+        Ok(seen.object() == Some(ObjectState::Fetching)
+            && seen.attempt() == claim.attempt
+            && seen.owner() == me)
+    }
+
     fn end_claim(&self, claim: ObjectClaim, to: ObjectState) -> Result<bool> {
         let me = self.joined()?;
         self.move_slot(claim.slot, me, claim.attempt, to)
@@ -314,11 +319,6 @@ impl Table {
     ) -> Result<bool> {
         let word = self.slot_word(slot, 0)?;
         let mut seen = Word(word.load(Ordering::SeqCst));
-        let keep = if to == ObjectState::Wanted {
-            Word::WAITER | Word::RANGE_WAITER
-        } else {
-            0
-        };
         loop {
             let mine = seen.object() == Some(ObjectState::Fetching)
                 && seen.attempt() == attempt
@@ -326,17 +326,34 @@ impl Table {
             if !mine {
                 return Ok(false);
             }
-            let next = Word::new(to as u8, attempt, Owner::NONE).with(seen.0 & keep);
+            let next = Word::new(to as u8, attempt, Owner::NONE).with(seen.waiters());
             match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => {
-                    if keep == 0 && seen.has_waiters() {
-                        futex::wake(word, u32::MAX, Mask::ALL);
+                    if to != ObjectState::Wanted {
+                        self.wake_waiters(slot, next)?;
                     }
                     return Ok(true);
                 }
                 Err(other) => seen = Word(other),
             }
         }
+    }
+
+    /// Wakes everybody who waits for an object, whose word is `seen`, and only then takes their
+    /// bits away: until then a sweep can see that there is somebody to be woken.
+    pub(crate) fn wake_waiters(&self, slot: SlotId, seen: Word) -> Result<()> {
+        if seen.waiters() == 0 {
+            return Ok(());
+        }
+        let word = self.slot_word(slot, 0)?;
+        futex::wake(word, u32::MAX, Mask::ALL);
+        if seen.0 & Word::RANGE_WAITER != 0 {
+            self.tell_range_waiters(slot)?;
+        }
+        // Unless the word has moved on: then the bits may be those of other waiters.
+        let none = seen.without(Word::WAITER | Word::RANGE_WAITER);
+        let _ = word.compare_exchange(seen.0, none.0, Ordering::SeqCst, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Forgets a ready object's bytes, which the caller removes from staging afterwards. False
@@ -348,10 +365,13 @@ impl Table {
         if seen.object() != Some(ObjectState::Ready) {
             return Ok(false);
         }
-        let next = Word::new(ObjectState::Evicted as u8, seen.attempt(), Owner::NONE);
+        // The grains first: as long as the object is ready nobody asks for them, and afterwards
+        // the next attempt may have taken them over.
+        self.clear_grains(slot, seen.attempt())?;
+        let next =
+            Word::new(ObjectState::Evicted as u8, seen.attempt(), Owner::NONE).with(seen.waiters());
         let moved = word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst);
         if moved.is_ok() {
-            self.clear_grains(slot, seen.attempt())?;
             self.emit(EventKind::ObjectEvicted, slot.0, self.size(slot)?)?;
         }
         Ok(moved.is_ok())
@@ -373,11 +393,46 @@ impl Table {
             left = left
                 .checked_sub(1)
                 .ok_or(TableError::corrupt("node list", slot.0.into()))?;
-            let (next, job) = self.node_next_and_job(node - 1)?;
+            let (next, job) = self.node_next_and_job(node - 1, slot)?;
             self.advance(job)?;
             node = next;
         }
         Ok(())
+    }
+}
+
+/// An ETag as its slot holds it.
+enum Etag<'a> {
+    /// Kind and two words.
+    Packed(u64, u64, u64),
+    /// Stands among the texts.
+    Text(&'a str),
+}
+
+impl Etag<'_> {
+    fn of(etag: Option<&str>) -> Result<Etag<'_>> {
+        let etag = etag.unwrap_or_default();
+        if etag.is_empty() {
+            return Ok(Etag::Packed(0, 0, 0));
+        }
+        if let Some((kind, first, second)) = pack_md5_etag(etag) {
+            return Ok(Etag::Packed(kind, first, second));
+        }
+        if etag.len() > Limits::KEY_BYTES {
+            return Err(TableError::TooLong {
+                what: "ETag",
+                len: etag.len(),
+                max: Limits::KEY_BYTES,
+            });
+        }
+        Ok(Etag::Text(etag))
+    }
+
+    fn text_len(&self) -> usize {
+        match self {
+            Etag::Packed(..) => 0,
+            Etag::Text(text) => text.len(),
+        }
     }
 }
 
@@ -386,7 +441,7 @@ fn pack_md5_etag(etag: &str) -> Option<(u64, u64, u64)> {
     let (digest, parts) = match etag.split_once('-') {
         Some((digest, n)) => (
             digest,
-            Some(n.parse::<u32>().ok().filter(|p| p.to_string() == n)?),
+            Some(n.parse::<u32>().ok().filter(|p| p.to_string() == n && *p < 1 << 24)?),
         ),
         None => (etag, None),
     };

@@ -1,19 +1,21 @@
 //! Who is attached: a record for each process, and the phases of a run.
 //!
 //! A record belongs to the pid and start time in its second word. It is taken by one
-//! compare-and-swap of that word from 0, and given back by the sweep, which first raises the
-//! generation, so that an owner never comes to mean another process.
+//! compare-and-swap of that word from 0; then the taker, and nobody else, raises the generation
+//! and writes its role, so that an owner never comes to mean another process. The sweep gives it
+//! back: it takes the role away, which only one sweep can, and then the pid and start time.
 
 use std::time::Duration;
 
+use crate::sys::clock::now_ns;
 use crate::sys::proc;
 use crate::sys::sync::{AtomicU64, Ordering};
 use crate::values::clock::Deadline;
 use crate::values::{Owner, Role};
 
 use super::bell::Bell;
-use super::create::Table;
 use super::error::{Result, TableError};
+use super::handle::Table;
 use super::layout::{LINE, header};
 
 const GENERATION_AND_ROLE: u64 = 0;
@@ -66,7 +68,7 @@ fn pid_of(identity: u64) -> u32 {
 }
 
 pub(crate) fn identity_of_this_process() -> Result<u64> {
-    let pid = std::process::id();
+    let pid = proc::id();
     let start = proc::start_time(pid).ok_or(TableError::NotATable {
         why: "/proc is not mounted, so processes cannot be told apart".into(),
     })?;
@@ -110,7 +112,10 @@ impl Table {
                 continue;
             }
             let head = self.field(index, GENERATION_AND_ROLE)?;
-            let generation = (head.load(Ordering::SeqCst) >> 8).max(1) as u32 & 0xf_ffff;
+            // Generations go round after a million uses of one record, and are never 0: record 0
+            // of generation 0 would be nobody.
+            let before = (head.load(Ordering::SeqCst) >> 8) as u32 & 0xf_ffff;
+            let generation = before % 0xf_ffff + 1;
             head.store(u64::from(generation) << 8 | role as u64, Ordering::SeqCst);
             for field in [GROUP, BYTES, REQUESTS, BUSY_NS] {
                 self.field(index, field)?.store(0, Ordering::SeqCst);
@@ -142,37 +147,64 @@ impl Table {
         }
     }
 
+    /// Whether the coordinator still lives.
+    pub fn coordinator_lives(&self) -> bool {
+        identity_lives(self.coordinator, proc::start_time)
+    }
+
     /// Gives a dead process's record back. Its work must have been swept.
-    pub(crate) fn free_record(&self, owner: Owner) -> Result<()> {
+    pub(crate) fn free_record(&self, owner: Owner) -> Result<bool> {
         let head = self.field(owner.index(), GENERATION_AND_ROLE)?;
         let seen = head.load(Ordering::SeqCst);
-        if (seen >> 8) as u32 != owner.generation() {
-            return Ok(());
+        let identity = self.field(owner.index(), IDENTITY)?;
+        let id = identity.load(Ordering::SeqCst);
+        if id == 0 || Owner::new(owner.index(), (seen >> 8) as u32) != owner {
+            return Ok(false);
         }
-        // Generations go round after a million uses of one record.
-        let next = (u64::from(owner.generation()) % 0xf_ffff) + 1;
-        head.store(next << 8, Ordering::SeqCst);
-        self.field(owner.index(), IDENTITY)?
-            .store(0, Ordering::SeqCst);
-        Ok(())
+        let without_role = seen & !0xff;
+        let mine = if seen == without_role {
+            // Another sweep is giving it back, or somebody is taking it; either may have died.
+            !identity_lives(id, proc::start_time)
+        } else {
+            head.compare_exchange(seen, without_role, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+        };
+        Ok(mine
+            && identity
+                .compare_exchange(id, 0, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok())
+    }
+
+    /// Who holds a record, with its pid and start time and its role; `None` if nobody does.
+    fn holder(&self, index: u32) -> Result<Option<(Owner, u64, u8)>> {
+        let identity = self.field(index, IDENTITY)?;
+        let id = identity.load(Ordering::SeqCst);
+        let head = self
+            .field(index, GENERATION_AND_ROLE)?
+            .load(Ordering::SeqCst);
+        // The generation is this holder's only if it still holds the record.
+        if id == 0 || identity.load(Ordering::SeqCst) != id {
+            return Ok(None);
+        }
+        Ok(Some((
+            Owner::new(index, (head >> 8) as u32),
+            id,
+            head as u8,
+        )))
     }
 
     /// All processes that have a record.
     pub fn processes(&self) -> Result<Vec<ProcessView>> {
         let mut all = Vec::new();
         for index in 0..self.mem.layout.limits.processes {
-            let id = self.field(index, IDENTITY)?.load(Ordering::Acquire);
-            if id == 0 {
+            let Some((owner, id, role)) = self.holder(index)? else {
                 continue;
-            }
-            let head = self
-                .field(index, GENERATION_AND_ROLE)?
-                .load(Ordering::Acquire);
+            };
             let get =
                 |field| Ok::<u64, TableError>(self.field(index, field)?.load(Ordering::Relaxed));
             all.push(ProcessView {
-                owner: Owner::new(index, (head >> 8) as u32),
-                role: Role::from_bits(head as u8).unwrap_or(Role::Stranger),
+                owner,
+                role: Role::from_bits(role).unwrap_or(Role::Stranger),
                 pid: pid_of(id),
                 group: get(GROUP)? as u32,
                 bytes: get(BYTES)?,
@@ -187,12 +219,15 @@ impl Table {
     pub(crate) fn dead(&self) -> Result<Vec<Owner>> {
         let mut dead = Vec::new();
         for index in 0..self.mem.layout.limits.processes {
-            let id = self.field(index, IDENTITY)?.load(Ordering::Acquire);
-            if id != 0 && !identity_lives(id, proc::start_time) {
-                let head = self
-                    .field(index, GENERATION_AND_ROLE)?
-                    .load(Ordering::Acquire);
-                dead.push(Owner::new(index, (head >> 8) as u32));
+            let id = self.field(index, IDENTITY)?.load(Ordering::SeqCst);
+            if id == 0 || identity_lives(id, proc::start_time) {
+                continue;
+            }
+            // The name after the death: a process may have died while it took the record.
+            if let Some((owner, same, _)) = self.holder(index)?
+                && same == id
+            {
+                dead.push(owner);
             }
         }
         Ok(dead)
@@ -238,6 +273,7 @@ impl Table {
 
     /// Rings all bells for everybody.
     pub fn ring_all(&self) -> Result<()> {
+        self.mem.writable()?;
         Table::JOBS_BELL.ring(&self.mem, u32::MAX)?;
         Table::FETCH_BELL.ring(&self.mem, u32::MAX)
     }
@@ -250,7 +286,8 @@ impl Table {
         awake: impl FnOnce() -> Result<bool>,
     ) -> Result<()> {
         self.mem.writable()?;
-        Table::FETCH_BELL.sleep(&self.mem, Some(Deadline::NEVER.or_within(timeout)), awake)
+        let until = Deadline::NEVER.or_within(now_ns(), timeout);
+        Table::FETCH_BELL.sleep(&self.mem, Some(until), awake)
     }
 }
 

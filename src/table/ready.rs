@@ -32,24 +32,26 @@ pub(crate) fn set(mem: &Mem, job: u32) -> Result<()> {
     set_above(mem, 0, u64::from(job))
 }
 
-/// Takes a job's mark away, and the summary bits that have nothing below them any more.
-pub(crate) fn clear(mem: &Mem, job: u32) -> Result<()> {
+/// Takes a job's mark away, and the summary bits that have nothing below them any more. True if
+/// another job was marked meanwhile, so that a summary bit had to be set again.
+pub(crate) fn clear(mem: &Mem, job: u32) -> Result<bool> {
     let mut index = u64::from(job);
     word_of(mem, 0, index / 64)?.fetch_and(!(1 << (index % 64)), Ordering::SeqCst);
     for level in 0..READY_LEVELS - 1 {
         index /= 64;
         let below = word_of(mem, level, index)?;
         if below.load(Ordering::SeqCst) != 0 {
-            return Ok(());
+            return Ok(false);
         }
         word_of(mem, level + 1, index / 64)?.fetch_and(!(1 << (index % 64)), Ordering::SeqCst);
         fence(Ordering::SeqCst);
         // Somebody may have marked a job below in the meantime.
         if below.load(Ordering::SeqCst) != 0 {
-            return set_above(mem, level + 1, index);
+            set_above(mem, level + 1, index)?;
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 fn set_above(mem: &Mem, from: usize, index: u64) -> Result<()> {

@@ -4,21 +4,24 @@
 //! ticket last. A reader believes a record only if the stamp is its ticket before and after. A
 //! writer that dies in between leaves a record without a stamp, which the reader gives up on.
 
+use crate::sys::clock::now_ns;
 use crate::sys::sync::{Ordering, fence};
-use crate::values::clock::now_ns;
 use crate::values::{Event, EventKind, Role};
 
-use super::create::Table;
 use super::error::Result;
+use super::handle::Table;
 use super::layout::{EVENT, header};
 use super::mem::TextRef;
 
 /// How long a reader waits for a record that was begun and not finished.
 const PATIENCE_NS: u64 = 500_000_000;
+/// The longest text of a note in bytes.
+const NOTE_BYTES: usize = 1 << 20;
 
 impl Table {
     /// Appends an event to the ring.
     pub(crate) fn emit(&self, kind: EventKind, id: u32, value: u64) -> Result<()> {
+        self.mem.writable()?;
         let ticket = self
             .mem
             .word(header::EVENTS_HEAD)?
@@ -33,7 +36,9 @@ impl Table {
             | (kind as u64) << 56;
         self.mem.word(base + 16)?.store(what, Ordering::Relaxed);
         self.mem.word(base + 24)?.store(value, Ordering::Relaxed);
-        self.mem.word(base)?.store(ticket + 1, Ordering::Release);
+        self.mem
+            .word(base)?
+            .store(ticket.wrapping_add(1), Ordering::Release);
         Ok(())
     }
 
@@ -54,6 +59,8 @@ impl Table {
 
     fn say(&self, text: &str, error: bool) -> Result<()> {
         self.mem.writable()?;
+        // What a reader would refuse as too long is cut, not lost.
+        let text = &text[..text.floor_char_boundary(NOTE_BYTES)];
         let text = self.mem.put_text(text.as_bytes())?;
         self.emit(EventKind::Note, error.into(), text.pack())
     }
@@ -71,7 +78,7 @@ impl Table {
 
     /// The text of a [`EventKind::Note`].
     pub fn note_text(&self, event: &Event) -> Result<String> {
-        let text = self.mem.text(TextRef::unpack(event.value), 1 << 20)?;
+        let text = self.mem.text(TextRef::unpack(event.value), NOTE_BYTES)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 

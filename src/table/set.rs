@@ -10,6 +10,10 @@ use super::error::{Result, TableError};
 use super::layout::{SET_CHUNK, SetPlace};
 use super::mem::Mem;
 
+/// No honest set needs a longer walk: half of the buckets stay empty, which makes even a walk of
+/// hundreds improbable beyond measure.
+const LONGEST_WALK: u64 = 1 << 16;
+
 fn start(place: &SetPlace, hash: u64) -> u64 {
     ((u128::from(hash) * u128::from(place.buckets)) >> 64) as u64
 }
@@ -35,6 +39,13 @@ fn piece(mem: &Mem, place: &SetPlace, bucket: u64, take: bool) -> Result<bool> {
     Ok(take)
 }
 
+/// Takes the memory that the next [`insert`] of this hash needs, but for one that runs over into
+/// the next piece: so a record is seldom written in vain.
+#[inline]
+pub(crate) fn back(mem: &Mem, place: &SetPlace, hash: u64) -> Result<()> {
+    piece(mem, place, start(place, hash), true).map(drop)
+}
+
 /// The record of a name, if it is in the set. `is` compares a record's name.
 #[inline]
 pub(crate) fn find(
@@ -44,7 +55,7 @@ pub(crate) fn find(
     is: impl Fn(u32) -> Result<bool>,
 ) -> Result<Option<u32>> {
     let mut bucket = start(place, hash);
-    for _ in 0..place.buckets {
+    for _ in 0..place.buckets.min(LONGEST_WALK) {
         if !piece(mem, place, bucket, false)? {
             return Ok(None);
         }
@@ -73,7 +84,7 @@ pub(crate) fn insert(
 ) -> Result<u32> {
     let mut bucket = start(place, hash);
     let mine = tag(hash) | (u64::from(record) + 1);
-    for _ in 0..place.buckets {
+    for _ in 0..place.buckets.min(LONGEST_WALK) {
         piece(mem, place, bucket, true)?;
         let word = mem.word(place.offset + bucket * 8)?;
         let mut seen = word.load(Ordering::Acquire);

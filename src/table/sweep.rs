@@ -1,9 +1,9 @@
 //! After a death: hand the dead process's work on and recompute the hints.
 
-use crate::values::{EventKind, JobState, ObjectState, Owner};
+use crate::values::{EventKind, JobState, ObjectState, Owner, Word};
 
-use super::create::Table;
 use super::error::Result;
+use super::handle::Table;
 use super::jobs::JobId;
 use super::layout::Counter;
 use super::objects::SlotId;
@@ -27,18 +27,26 @@ impl Table {
     /// once; the coordinator does it at each death that it is told of.
     pub fn sweep(&self, attempts: u32) -> Result<Swept> {
         self.mem.writable()?;
+        self.sweep_dead(&self.dead()?, attempts)
+    }
+
+    /// Hands on the work of processes that the caller knows to have ended, for example because a
+    /// pidfd says so, and recomputes every hint, as [`Table::sweep`] does. Their names are those
+    /// of [`Table::processes`]; a name that was given back already is passed over.
+    pub fn sweep_dead(&self, dead: &[Owner], attempts: u32) -> Result<Swept> {
+        self.mem.writable()?;
         let mut swept = Swept::default();
-        let dead = self.dead()?;
         for number in 0..self.mem.count(Counter::Objects)? {
-            self.sweep_slot(SlotId(number as u32), &dead, &mut swept)?;
+            self.sweep_slot(SlotId(number as u32), dead, &mut swept)?;
         }
         for number in 0..self.mem.count(Counter::Jobs)? {
-            self.sweep_job(JobId(number as u32), &dead, attempts, &mut swept)?;
+            self.sweep_job(JobId(number as u32), dead, attempts, &mut swept)?;
         }
         // The records last: until here the dead are still known by their names.
         for owner in dead {
-            self.free_record(owner)?;
-            swept.processes += 1;
+            if self.free_record(*owner)? {
+                swept.processes += 1;
+            }
         }
         self.ring_all()?;
         Ok(swept)
@@ -46,16 +54,25 @@ impl Table {
 
     fn sweep_slot(&self, slot: SlotId, dead: &[Owner], swept: &mut Swept) -> Result<()> {
         let word = self.load_slot(slot)?;
-        match word.object() {
-            Some(ObjectState::Fetching) if dead.contains(&word.owner()) => {
-                if self.move_slot(slot, word.owner(), word.attempt(), ObjectState::Wanted)? {
-                    self.emit(EventKind::ObjectWanted, slot.0, self.size(slot)?)?;
-                    self.wanted_again(slot)?;
-                    swept.objects += 1;
-                }
+        let state = word.object();
+        if state == Some(ObjectState::Fetching)
+            && dead.contains(&word.owner())
+            && self.move_slot(slot, word.owner(), word.attempt(), ObjectState::Wanted)?
+        {
+            self.emit(EventKind::ObjectWanted, slot.0, self.size(slot)?)?;
+            self.wanted_again(slot)?;
+            swept.objects += 1;
+        } else if state == Some(ObjectState::Wanted) {
+            // Whoever wanted it may have died before it told the cursor.
+            self.wanted_again(slot)?;
+        }
+        match state {
+            // Whoever published it may have died before it woke those who wait.
+            Some(ObjectState::Ready | ObjectState::Failed | ObjectState::Evicted) => {
+                self.wake_waiters(slot, word)?;
             }
-            // Its downloader may have died before it told the cursor.
-            Some(ObjectState::Wanted) => self.wanted_again(slot)?,
+            // Whoever landed a range may have died before it told those who wait for one.
+            _ if word.0 & Word::RANGE_WAITER != 0 => self.tell_range_waiters(slot)?,
             _ => {}
         }
         Ok(())

@@ -1,9 +1,11 @@
 //! Looking at the table without moving anything.
 
+use std::ops::Range;
+
 use crate::values::{Fault, JobState, ObjectState, Owner};
 
-use super::create::Table;
 use super::error::Result;
+use super::handle::Table;
 use super::jobs::JobId;
 use super::layout::Counter;
 use super::objects::SlotId;
@@ -90,6 +92,12 @@ pub struct JobView {
 }
 
 impl Table {
+    /// Where everything stands in the table's file, in bytes from its start: for tools that look
+    /// at the bytes themselves.
+    pub fn places(&self) -> Vec<(&'static str, Range<u64>)> {
+        self.mem.layout.places()
+    }
+
     /// How many objects are registered, with records that dead processes left unfinished.
     pub fn objects_len(&self) -> Result<u32> {
         Ok(self.mem.count(Counter::Objects)? as u32)

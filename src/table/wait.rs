@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use crate::sys::clock::now_ns;
 use crate::sys::futex::{self, Mask, WAIT_ANY_MAX};
 use crate::sys::sync::{Ordering, fence};
 use crate::values::clock::Deadline;
 use crate::values::{ByteRange, Fault, FaultCode, ObjectState, Word};
 
-use super::create::Table;
 use super::error::{Result, TableError};
+use super::handle::Table;
 use super::objects::SlotId;
 
 /// How a wait ended.
@@ -29,24 +30,20 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 impl Table {
     /// Waits until an object is ready or has failed. An evicted one is wanted again.
     pub fn wait(&self, slot: SlotId, timeout: Option<Duration>) -> Result<Outcome> {
-        let deadline = Deadline::after(timeout);
+        let deadline = Deadline::after(now_ns(), timeout);
         loop {
             if let Some(outcome) = self.settled(slot)? {
                 return Ok(outcome);
             }
-            if deadline.passed() {
+            if deadline.passed(now_ns()) {
                 return Ok(Outcome::TimedOut);
             }
+            let until = deadline.or_within(now_ns(), LOOK_AGAIN);
             if let Some(marked) = self.mark(slot, Word::WAITER, || Ok(false))? {
-                let until = deadline.or_within(LOOK_AGAIN);
-                futex::wait(
-                    self.slot_word(slot, 0)?,
-                    marked.futex(),
-                    Mask::STATE,
-                    Some(until),
-                );
+                let word = self.slot_word(slot, 0)?;
+                futex::wait(word, marked.futex(), Mask::STATE, Some(until));
             }
-            self.still_running()?;
+            self.still_running(until)?;
         }
     }
 
@@ -58,7 +55,7 @@ impl Table {
         range: ByteRange,
         timeout: Option<Duration>,
     ) -> Result<Outcome> {
-        let deadline = Deadline::after(timeout);
+        let deadline = Deadline::after(now_ns(), timeout);
         loop {
             if let Some(outcome) = self.settled(slot)? {
                 return Ok(outcome);
@@ -66,18 +63,20 @@ impl Table {
             if self.grains_landed(slot, range)? {
                 return Ok(Outcome::Ready);
             }
-            if deadline.passed() {
+            if deadline.passed(now_ns()) {
                 return Ok(Outcome::TimedOut);
             }
-            // The bit first, then the grains again: the publisher does it the other way round.
+            // Every publisher who sees the bit changes the count, and so does whoever ends the
+            // fetching. The bit first, then the grains again: a publisher does it the other way
+            // round.
+            let count = self.landed_count(slot)?;
+            let seen = count.load(Ordering::SeqCst) as u32;
             let landed = || self.grains_landed(slot, range);
-            if let Some(marked) = self.mark(slot, Word::RANGE_WAITER, landed)? {
-                let until = deadline.or_within(LOOK_AGAIN);
-                let word = self.slot_word(slot, 0)?;
-                // The state's wake-ups are for everybody, so a failure ends this sleep too.
-                futex::wait(word, marked.futex(), Mask::RANGE, Some(until));
+            let until = deadline.or_within(now_ns(), LOOK_AGAIN);
+            if self.mark(slot, Word::RANGE_WAITER, landed)?.is_some() {
+                futex::wait(count, seen, Mask::ALL, Some(until));
             }
-            self.still_running()?;
+            self.still_running(until)?;
         }
     }
 
@@ -88,7 +87,7 @@ impl Table {
         slots: &[SlotId],
         timeout: Option<Duration>,
     ) -> Result<Option<(usize, Outcome)>> {
-        let deadline = Deadline::after(timeout);
+        let deadline = Deadline::after(now_ns(), timeout);
         while !slots.is_empty() {
             let mut asleep = Vec::with_capacity(slots.len().min(WAIT_ANY_MAX));
             for (place, &slot) in slots.iter().enumerate() {
@@ -101,7 +100,7 @@ impl Table {
                     asleep.push((self.slot_word(slot, 0)?, marked.futex()));
                 }
             }
-            if deadline.passed() {
+            if deadline.passed(now_ns()) {
                 return Ok(None);
             }
             // More than the kernel can watch at once are looked at in turns.
@@ -110,10 +109,11 @@ impl Table {
             } else {
                 LOOK_AGAIN
             };
+            let until = deadline.or_within(now_ns(), bound);
             if asleep.len() == slots.len().min(WAIT_ANY_MAX) {
-                futex::wait_any(&asleep, Some(deadline.or_within(bound)));
+                futex::wait_any(&asleep, Some(until));
             }
-            self.still_running()?;
+            self.still_running(until)?;
         }
         Ok(None)
     }
@@ -133,6 +133,10 @@ impl Table {
                 )))
             }
             Some(ObjectState::Evicted) => self.want(slot).map(|()| None),
+            // Whoever registered it may have died before wanting it.
+            None if self.find_object(&self.key(slot)?)? == Some(slot) => {
+                self.want(slot).map(|()| None)
+            }
             _ => Ok(None),
         }
     }
@@ -166,7 +170,12 @@ impl Table {
         Ok((!landed()?).then_some(marked))
     }
 
-    fn still_running(&self) -> Result<()> {
+    /// After a sleep until `until` that nobody ended: whether there is anybody left to end one.
+    /// Whoever was woken looks at the word first, because this asks the kernel.
+    fn still_running(&self, until: u64) -> Result<()> {
+        if now_ns() < until {
+            return Ok(());
+        }
         if self.phase()? == super::Phase::Stopping || !self.coordinator_lives() {
             return Err(TableError::RunEnded);
         }

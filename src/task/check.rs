@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::bands::{SENTINEL2_BANDS, sentinel2_band, sentinel2_band_names};
 use super::document::{LayoutName, TaskSection};
 use super::flags::Flags;
+use super::keys::glob;
 use super::model::{Formulas, Layout, Processor, ProductSpec, Scale, Task, TaskPlaces, Window};
 use super::names::{RESULT_NAME_RULE, is_result_name};
 use super::nearest::nearest;
-use super::read::glob;
 use super::source::JobFileError;
 use super::template::{PLACEHOLDERS, Template};
 

@@ -4,8 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::document::Radiometry;
-use super::model::NamedProduct;
-use super::read::named_product;
 use super::source::{JobFileError, Place, Source};
 
 /// The flags that say what to do; those of the store are not among them.
@@ -52,15 +50,6 @@ pub(super) fn words(flag: &str, values: &[String]) -> Result<Vec<Word>, JobFileE
         }
     }
     Ok(words)
-}
-
-impl Flags {
-    pub(super) fn named_products(&self) -> Result<Vec<NamedProduct>, JobFileError> {
-        words("--product", &self.products)?
-            .iter()
-            .map(|word| named_product(&word.text, &word.place))
-            .collect()
-    }
 }
 
 #[cfg(test)]

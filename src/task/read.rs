@@ -4,15 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
 
 use super::check;
-use super::document::{Document, ProductsSection, StoreSection, TaskSection};
+use super::document::{Document, StoreSection, TaskSection};
 use super::flags::{Flags, words};
-use super::model::{
-    Formulas, JobFile, ListedProducts, NamedProduct, ProductSpec, StoreSettings, TaskPlaces,
-};
+use super::model::{Formulas, JobFile, StoreSettings, TaskPlaces};
+use super::products;
 use super::source::{JobFileError, Place, Source};
 use super::tree::{self, Node};
 
@@ -105,7 +103,7 @@ fn build(
         root.get("store"),
         document.store.unwrap_or_default(),
     )?;
-    let shared = shared_products(source, root, document.products, &store, flags)?;
+    let shared = products::shared(source, root, document.products, &store, flags)?;
 
     let mut tasks = Vec::new();
     if flags.indices.is_empty() {
@@ -114,7 +112,7 @@ fn build(
             let places = task_places(source, node);
             let own = match (&section.products, node.get("products")) {
                 (Some(own), Some(node)) if flags.products.is_empty() => {
-                    Some(Arc::new(products(source, node, own)?))
+                    Some(Arc::new(products::of_table(source, node, own)?))
                 }
                 _ => shared.clone(),
             };
@@ -212,124 +210,6 @@ fn store(
         requester_pays: section.requester_pays,
         sample: sample.map(|sample| sample.products),
     })
-}
-
-/// The products of tasks that name none of their own: the flags', the file's, or all of a sample.
-fn shared_products(
-    source: &Arc<Source>,
-    root: &Node,
-    section: Option<ProductsSection>,
-    store: &StoreSettings,
-    flags: &Flags,
-) -> Result<Option<Arc<ProductSpec>>, JobFileError> {
-    if !flags.products.is_empty() {
-        return Ok(Some(Arc::new(ProductSpec {
-            names: once(flags.named_products()?),
-            listed: None,
-        })));
-    }
-    if let (Some(section), Some(node)) = (section, root.get("products")) {
-        return Ok(Some(Arc::new(products(source, node, &section)?)));
-    }
-    Ok(store.sample.map(|_| {
-        let node = root.get("store").and_then(|store| store.get("sample"));
-        let span = node.map_or(0..0, |node| node.span.clone());
-        Arc::new(ProductSpec {
-            names: Vec::new(),
-            listed: Some(ListedProducts {
-                prefix: String::new(),
-                pattern: None,
-                place: Place::new(source, span),
-            }),
-        })
-    }))
-}
-
-fn products(
-    source: &Arc<Source>,
-    node: &Node,
-    section: &ProductsSection,
-) -> Result<ProductSpec, JobFileError> {
-    let place = |node: &Node| Place::new(source, node.span.clone());
-    let places = node.get("names").map_or(&[][..], Node::items);
-    let names = section
-        .names
-        .iter()
-        .zip(places)
-        .map(|(name, node)| named_product(name, &place(node)))
-        .collect::<Result<Vec<_>, _>>()?;
-    if names.is_empty() && section.prefix.is_none() && section.pattern.is_none() {
-        return Err(place(node)
-            .error("no products are named here")
-            .help("give `names`, or `prefix` (\"\" is the whole bucket), or `match`"));
-    }
-    let mut listed = None;
-    if section.prefix.is_some() || section.pattern.is_some() {
-        let at = ["match", "prefix"].iter().find_map(|field| node.get(field));
-        let at = place(at.unwrap_or(node));
-        let mut prefix = section.prefix.clone().unwrap_or_default();
-        check_key(&prefix, &at)?;
-        if !prefix.is_empty() && !prefix.ends_with('/') {
-            prefix.push('/');
-        }
-        let pattern = section.pattern.as_deref();
-        if pattern.is_some_and(|pattern| pattern.contains('/')) {
-            return Err(at
-                .error("`match` is a glob on the product's name, without a slash")
-                .help("put what comes before the last slash into `prefix`"));
-        }
-        let pattern = pattern.map(|pattern| glob(pattern, &at)).transpose()?;
-        listed = Some(ListedProducts {
-            prefix,
-            pattern,
-            place: at,
-        });
-    }
-    Ok(ProductSpec {
-        names: once(names),
-        listed,
-    })
-}
-
-/// Each product once, at its first mention.
-fn once(mut names: Vec<NamedProduct>) -> Vec<NamedProduct> {
-    let mut seen = std::collections::HashSet::new();
-    names.retain(|name| seen.insert(name.prefix.clone()));
-    names
-}
-
-/// A product's name as a key prefix.
-pub(super) fn named_product(name: &str, place: &Place) -> Result<NamedProduct, JobFileError> {
-    check_key(name, place)?;
-    let bare = name.trim_end_matches('/');
-    if bare.is_empty() {
-        return Err(place.error("a product's name is not empty"));
-    }
-    Ok(NamedProduct {
-        prefix: format!("{bare}/"),
-        place: place.clone(),
-    })
-}
-
-fn check_key(key: &str, place: &Place) -> Result<(), JobFileError> {
-    if key.starts_with("s3://") {
-        return Err(place
-            .error("a key prefix is needed here, not an s3:// address")
-            .help("leave out s3://bucket/; the bucket stands in [store] or in --bucket"));
-    }
-    if key.contains('\0') || key.len() > 1024 {
-        return Err(place.error("keys have at most 1024 bytes and no NUL character"));
-    }
-    Ok(())
-}
-
-/// A glob in which `*` stops at slashes and `**` does not.
-pub(super) fn glob(pattern: &str, place: &Place) -> Result<GlobMatcher, JobFileError> {
-    GlobBuilder::new(pattern)
-        .literal_separator(true)
-        .build()
-        .map(|glob| glob.compile_matcher())
-        .map_err(|error| place.error(format!("{pattern:?} is no glob: {}", error.kind())))
 }
 
 fn task_places(source: &Arc<Source>, node: &Node) -> TaskPlaces {

@@ -1,12 +1,6 @@
-//! The one clock of a run: `CLOCK_MONOTONIC`, which all processes of a machine share.
+//! Points in time on the one clock of a run, in nanoseconds. Reading it is the business of `sys`.
 
 use std::time::Duration;
-
-/// Nanoseconds since an arbitrary point that is the same for every process of this boot.
-pub fn now_ns() -> u64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0)
-}
 
 /// A point in time after which a wait gives up; `None` waits for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,25 +10,26 @@ impl Deadline {
     /// Never gives up.
     pub const NEVER: Deadline = Deadline(None);
 
-    /// Gives up `timeout` from now; `None` never does.
-    pub fn after(timeout: Option<Duration>) -> Deadline {
-        Deadline(
-            timeout
-                .map(|t| now_ns().saturating_add(u64::try_from(t.as_nanos()).unwrap_or(u64::MAX))),
-        )
+    /// Gives up `timeout` after `now_ns`; `None` never does.
+    pub fn after(now_ns: u64, timeout: Option<Duration>) -> Deadline {
+        Deadline(timeout.map(|timeout| later(now_ns, timeout)))
     }
 
-    /// Whether the point has passed.
-    pub fn passed(self) -> bool {
-        self.0.is_some_and(|at| now_ns() >= at)
+    /// Whether the point has passed at `now_ns`.
+    pub fn passed(self, now_ns: u64) -> bool {
+        self.0.is_some_and(|at| now_ns >= at)
     }
 
-    /// The absolute nanoseconds at which to look again: the deadline, or `bound` from now if
-    /// that is sooner.
-    pub fn or_within(self, bound: Duration) -> u64 {
-        let soon = now_ns().saturating_add(u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX));
+    /// The nanoseconds at which to look again: the deadline, or `bound` after `now_ns` if that is
+    /// sooner.
+    pub fn or_within(self, now_ns: u64, bound: Duration) -> u64 {
+        let soon = later(now_ns, bound);
         self.0.map_or(soon, |at| at.min(soon))
     }
+}
+
+fn later(now_ns: u64, by: Duration) -> u64 {
+    now_ns.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -43,9 +38,13 @@ mod tests {
 
     #[test]
     fn a_deadline_passes_and_never_does_not() {
-        assert!(Deadline::after(Some(Duration::ZERO)).passed());
-        assert!(!Deadline::NEVER.passed());
-        assert!(!Deadline::after(Some(Duration::from_secs(3600))).passed());
-        assert!(Deadline::after(Some(Duration::MAX)).or_within(Duration::from_secs(1)) < u64::MAX);
+        let second = Duration::from_secs(1);
+        assert!(Deadline::after(7, Some(Duration::ZERO)).passed(7));
+        assert!(!Deadline::after(7, Some(second)).passed(1_000_000_006));
+        assert!(!Deadline::NEVER.passed(u64::MAX));
+        assert_eq!(
+            Deadline::after(7, Some(Duration::MAX)).or_within(7, second),
+            1_000_000_007
+        );
     }
 }

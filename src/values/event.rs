@@ -102,7 +102,7 @@ impl EventKind {
 /// One record of the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When, in nanoseconds of [`crate::values::clock`].
+    /// When, in nanoseconds of the run's clock.
     pub at_ns: u64,
     /// What.
     pub kind: EventKind,

@@ -3,7 +3,8 @@
 //! `STAGING/<bucket>/<key>`, component by component, so that the staged tree has the bucket's
 //! own layout. Components that a file system cannot hold, or that would lead out of the
 //! directory, get another name that starts with `%~`; a component that itself starts with `%~`
-//! gets one too, so that two keys never share a path.
+//! gets one too, so that two keys never share a path. A key whose path would be too long to open
+//! gets one component.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,10 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// The longest file name that Linux file systems take.
 const NAME_MAX: usize = 255;
+/// The longest path of a key, from the bucket on. Linux opens paths of 4,095 bytes, and the staging
+/// directory's own takes some of them. Keys of 1,024 bytes need more only when they have hundreds
+/// of empty or dotted components.
+const PATH_MAX: usize = 2048;
 /// What an altered component starts with.
 const MARK: &str = "%~";
 
@@ -20,8 +25,11 @@ pub fn staged_path(staging: &Path, bucket: &str, key: &str) -> PathBuf {
 }
 
 fn below(mut path: PathBuf, key: &str) -> PathBuf {
-    for part in key.split('/') {
-        path.push(component(part));
+    let parts: Vec<String> = key.split('/').map(component).collect();
+    if parts.iter().map(|part| part.len() + 1).sum::<usize>() > PATH_MAX {
+        path.push(hashed(key));
+    } else {
+        path.extend(parts);
     }
     path
 }
@@ -80,16 +88,17 @@ fn component(part: &str) -> String {
     if plain {
         return part.to_owned();
     }
-    // A readable beginning and a hash of the whole: 128 bits do not meet by chance.
-    let mut cut = part.len().min(160);
-    while !part.is_char_boundary(cut) {
+    hashed(part)
+}
+
+/// A readable beginning and a hash of the whole: 128 bits do not meet by chance.
+fn hashed(text: &str) -> String {
+    let mut cut = text.len().min(160);
+    while !text.is_char_boundary(cut) {
         cut -= 1;
     }
-    let head: String = part[..cut]
-        .chars()
-        .map(|c| if c == '\0' { '_' } else { c })
-        .collect();
-    format!("{MARK}{:032x}~{head}", xxh3_128(part.as_bytes()))
+    let head = text[..cut].replace(['\0', '/'], "_");
+    format!("{MARK}{:032x}~{head}", xxh3_128(text.as_bytes()))
 }
 
 #[cfg(test)]
@@ -124,6 +133,8 @@ mod tests {
     fn no_key_leaves_the_directory_and_no_two_keys_meet() {
         let long = "x".repeat(300);
         let long2 = format!("{}y", "x".repeat(299));
+        let slashes = "/".repeat(1000);
+        let (deep, deep2) = (format!("{slashes}x"), format!("/{slashes}x"));
         let keys = [
             "..",
             "../..",
@@ -144,6 +155,8 @@ mod tests {
             "a_b",
             &long,
             &long2,
+            &deep,
+            &deep2,
             "a/",
             "%~",
             "%~~",
@@ -158,6 +171,7 @@ mod tests {
             );
             assert!(path.components().all(|c| c.as_os_str().len() <= NAME_MAX));
             assert!(!path.as_os_str().to_string_lossy().contains('\0'));
+            assert!(path.as_os_str().len() < 4096 - 1024);
             assert!(seen.insert(path.clone()), "{key:?} shares {path:?}");
         }
     }

@@ -176,9 +176,9 @@ impl Word {
         Owner((self.0 >> 32) as u32)
     }
 
-    /// Whether any waiter's bit is set.
-    pub fn has_waiters(self) -> bool {
-        self.0 & (Word::WAITER | Word::RANGE_WAITER) != 0
+    /// The waiters' bits.
+    pub fn waiters(self) -> u64 {
+        self.0 & (Word::WAITER | Word::RANGE_WAITER)
     }
 
     /// The 32 bits that the futex compares.
@@ -219,9 +219,9 @@ mod tests {
         let word = Word::new(ObjectState::Evicted as u8, Word::MAX_ATTEMPT, owner);
         assert_eq!(word.object(), Some(ObjectState::Evicted));
         assert_eq!((word.attempt(), word.owner()), (Word::MAX_ATTEMPT, owner));
-        assert!(!word.has_waiters());
+        assert_eq!(word.waiters(), 0);
         let waited = word.with(Word::WAITER | Word::RANGE_WAITER);
-        assert!(waited.has_waiters());
+        assert_eq!(waited.waiters(), Word::WAITER | Word::RANGE_WAITER);
         assert_eq!(waited.without(Word::WAITER | Word::RANGE_WAITER), word);
         assert_eq!((waited.attempt(), waited.owner()), (word.attempt(), owner));
         assert_eq!((owner.index(), owner.generation()), (4095, (1 << 20) - 1));

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use crate::sys::command::{kill_group, spawn_group};
+use crate::sys::command::{end_children, kill_group, spawn_group};
 use crate::task::{Template, Value, expand_argv};
 use crate::values::{Fault, FaultCode};
 
@@ -49,6 +49,8 @@ pub(super) fn run(
     let noted = job.table.set_group(group);
     let status = child.wait();
     kill_group(group);
+    // What has left the group is ours now that its parent is gone.
+    end_children(|_| false);
     let _ = job.table.set_group(0);
     noted.map_err(Failure::processor)?;
     match status {

@@ -91,9 +91,16 @@ fn window(window: task::Window) -> raster::Window {
 }
 
 fn failure(error: RasterError) -> Failure {
-    let mut failure = Failure::processor(&error);
-    if error.is_output() {
-        failure.fault = Fault::new(FaultCode::Output, 0);
+    if !error.is_output() {
+        return Failure::processor(error);
     }
-    failure
+    let errno = match &error {
+        RasterError::Io { source, .. } => source.raw_os_error().unwrap_or(0),
+        _ => 0,
+    };
+    let code = FaultCode::Output;
+    Failure {
+        fault: Fault::new(code, errno.unsigned_abs()),
+        ..Failure::processor(format!("{error}; {}", code.way_out()))
+    }
 }

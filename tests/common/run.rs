@@ -103,6 +103,12 @@ impl Coord {
         self
     }
 
+    /// A flag with a path.
+    pub fn arg_path(mut self, flag: &str, path: &Path) -> Coord {
+        self.command.arg(flag).arg(path);
+        self
+    }
+
     pub fn env(mut self, name: &str, value: &str) -> Coord {
         self.command.env(name, value);
         self
@@ -200,10 +206,7 @@ impl Running {
     fn in_time(&self) {
         if self.begun.elapsed() > LIMIT {
             let err = fs::read_to_string(&self.err).unwrap_or_default();
-            panic!(
-                "still running after {LIMIT:?}\n{}\n{err}",
-                self.stdout()
-            );
+            panic!("still running after {LIMIT:?}\n{}\n{err}", self.stdout());
         }
     }
 }

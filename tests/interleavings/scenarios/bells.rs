@@ -1,0 +1,103 @@
+//! Sleeping for want of work against what ends the sleep.
+
+use super::jobs::sleep;
+use super::objects::downloads;
+use super::scenario;
+use crate::table::{Phase, Table};
+use crate::world::{Scenario, World, fetch, job, object};
+
+pub const SCENARIOS: &[Scenario] = &[
+    scenario(
+        "a job becomes ready while workers fall asleep",
+        ready_against_sleep,
+    ),
+    scenario(
+        "an object is wanted while the downloader falls asleep",
+        wanted_against_sleep,
+    ),
+    scenario("the last job ends while workers fall asleep", last_job),
+    scenario("two last jobs end at once", two_last_jobs),
+    scenario(
+        "planning ends while workers fall asleep",
+        phase_against_sleep,
+    ),
+    scenario(
+        "the run is stopped while workers fall asleep",
+        stop_against_sleep,
+    ),
+];
+
+/// Works until the run is over.
+pub fn works(t: Table) {
+    while t.phase().unwrap() != Phase::Stopping && !t.finished().unwrap() {
+        match t.claim_job().unwrap() {
+            Some(claim) => assert!(t.finish_job(claim, Ok(())).unwrap()),
+            None => sleep(&t),
+        }
+    }
+}
+
+fn ready_against_sleep(w: &mut World) {
+    let slot = object(&w.table, "key", 5);
+    job(&w.table, "job", &[slot]);
+    w.table.planned(1).unwrap();
+    w.process("worker a", works);
+    w.process("worker b", works);
+    w.process("downloader", move |t| assert!(fetch(&t, slot)));
+    w.race();
+    assert_eq!(w.table.count_jobs().unwrap().done, 1);
+}
+
+fn wanted_against_sleep(w: &mut World) {
+    w.process("downloader", downloads(2));
+    for (name, key) in [("planner", "key 0"), ("stranger", "key 1")] {
+        w.process(name, move |t| {
+            object(&t, key, 5);
+        });
+    }
+    w.race();
+    assert_eq!(w.table.count_objects().unwrap().ready, 2);
+}
+
+fn last_job(w: &mut World) {
+    job(&w.table, "job", &[]);
+    w.table.planned(1).unwrap();
+    w.process("worker a", works);
+    w.process("worker b", works);
+    w.race();
+    assert!(w.table.finished().unwrap());
+}
+
+fn two_last_jobs(w: &mut World) {
+    job(&w.table, "job 0", &[]);
+    job(&w.table, "job 1", &[]);
+    w.table.planned(2).unwrap();
+    for name in ["worker a", "worker b"] {
+        let claim = w.table.claim_job().unwrap().unwrap();
+        let owner = w.table.clone();
+        w.thread(name, Some(1), move || {
+            assert!(owner.finish_job(claim, Ok(())).unwrap());
+        });
+    }
+    w.process("worker c", works);
+    w.race();
+}
+
+fn phase_against_sleep(w: &mut World) {
+    w.process("worker", works);
+    w.process("planner", |t| {
+        job(&t, "job", &[]);
+        t.planned(1).unwrap();
+    });
+    w.race();
+    assert!(w.table.finished().unwrap());
+}
+
+fn stop_against_sleep(w: &mut World) {
+    let slot = object(&w.table, "key", 5);
+    job(&w.table, "job", &[slot]);
+    w.process("worker a", works);
+    w.process("worker b", works);
+    w.process("stopper", |t| t.set_phase(Phase::Stopping).unwrap());
+    w.race();
+}

@@ -1,0 +1,42 @@
+//! The scenarios, by what they are about.
+
+use crate::world::Scenario;
+
+mod bells;
+mod deaths;
+mod jobs;
+mod names;
+mod objects;
+mod ranges;
+mod ring;
+
+/// All scenarios.
+pub fn all() -> Vec<Scenario> {
+    [
+        names::SCENARIOS,
+        objects::SCENARIOS,
+        ranges::SCENARIOS,
+        jobs::SCENARIOS,
+        bells::SCENARIOS,
+        deaths::SCENARIOS,
+        ring::SCENARIOS,
+    ]
+    .concat()
+}
+
+const fn scenario(name: &'static str, body: fn(&mut crate::world::World)) -> Scenario {
+    Scenario {
+        name,
+        body,
+        preemptions: 2,
+        deaths: false,
+    }
+}
+
+const fn deadly(name: &'static str, body: fn(&mut crate::world::World)) -> Scenario {
+    Scenario {
+        deaths: true,
+        preemptions: 1,
+        ..scenario(name, body)
+    }
+}

@@ -1,0 +1,6 @@
+//! The job file: what it means, and what a wrong one is answered with.
+#![cfg(feature = "run")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod errors;
+mod format;

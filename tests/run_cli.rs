@@ -200,7 +200,7 @@ fn two_for_what_the_job_file_asks_for_with_place_and_nearest_name() {
     sandbox.job_file(index);
     let error = refused(sandbox.coord().serve(), &sandbox, 2);
     assert!(
-        error.contains("cotec.toml:6:9") && error.contains("\"ndvi\""),
+        error.contains("cotec.toml:6:10") && error.contains("\"ndvi\""),
         "{error}"
     );
     sandbox.job_file(&index.replace("ndvj", "ndvi"));

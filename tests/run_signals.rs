@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::processes::{living, no_scratch, none_left, send, until};
 use common::run::{Outcome, Running, Sandbox};
+use cotec::raster::{SampleSpec, write_sample};
 use gate::Gate;
 use nix::sys::signal::Signal;
 
@@ -44,11 +45,12 @@ fn sandbox(command: &str) -> Sandbox {
 
 const COPY: &str = r#"cp \"$1\" \"$2\""#;
 
-/// Sends a signal to the run's process group, as a terminal does, and waits for the end, which
-/// must come soon.
+/// Sends a signal and waits for the end, which must come soon. A terminal sends SIGINT and SIGHUP
+/// to the whole process group; `kill` sends SIGTERM to one process.
 fn interrupt(running: Running, signal: Signal, what: &str) -> Outcome {
     let begun = Instant::now();
-    send(-running.pid(), signal);
+    let one = signal == Signal::SIGTERM;
+    send(if one { running.pid() } else { -running.pid() }, signal);
     let outcome = running.wait();
     let took = begun.elapsed();
     println!("{signal} {what}: ended after {took:?}");
@@ -125,6 +127,37 @@ fn in_the_middle_of_commands_that_do_not_want_to_end() {
                 "{outcome}"
             );
         }
+    }
+}
+
+#[test]
+fn in_the_middle_of_native_processors() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.path("served/b");
+    fs::create_dir_all(&dir).unwrap();
+    let (products, size) = (2, 256);
+    write_sample(&dir, &SampleSpec { products, size }).unwrap();
+    // Would take many seconds.
+    let task = |name: &str| {
+        let deep = "exp(log(".repeat(8) + "B04" + &"))".repeat(8);
+        let expr = vec![deep; 200].join(" + ");
+        format!("[[task]]\nname = \"{name}\"\nexpr = \"{expr}\"\n")
+    };
+    let head = "workers = 2\n[store]\nbucket = \"b\"\n[products]\nprefix = \"\"\n";
+    sandbox.job_file(&format!("{head}{}{}", task("one"), task("two")));
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut running = sandbox.coord().serve().args(["--json"]).spawn();
+        assert!(running.printed("\"event\":\"job-running\""));
+        let outcome = interrupt(running, signal, "in the middle of native processors");
+        none_left(&sandbox);
+        no_scratch(&sandbox);
+        assert!(outcome.count("/jobs/left") > 0, "{outcome}");
+        let whole = outcome.count("/jobs/done");
+        let images = fs::read_dir(sandbox.path("out")).unwrap().flatten();
+        let images = images
+            .filter_map(|dir| fs::read_dir(dir.path()).ok())
+            .flatten();
+        assert!(images.count() as u64 >= 2 * whole);
     }
 }
 

@@ -9,6 +9,8 @@
 //! --first CASE --cases 1` shows it again. Its alterations, as a file in `tests/corpus/table`,
 //! are run by `cargo test` from then on. `tools/fuzz-table-afl` is the same harness under AFL++.
 
+#![allow(clippy::unwrap_used, reason = "the harness is a test")]
+
 #[path = "../tests/table_hostile/harness/mod.rs"]
 mod harness;
 
@@ -80,7 +82,10 @@ fn main() -> io::Result<ExitCode> {
 fn inner(wish: &Wish) -> io::Result<ExitCode> {
     let mut findings = 0;
     if let Some(file) = &wish.replay {
-        let report = harness::replay(&std::fs::read_to_string(file)?);
+        let report = match file.extension().is_some_and(|e| e == "txt") {
+            true => harness::replay(&std::fs::read_to_string(file)?),
+            false => harness::bytes(&std::fs::read(file)?),
+        };
         print!("{report}");
         findings += report.findings.len();
     } else {

@@ -327,16 +327,25 @@ fn random_word() -> Result<String, RunError> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// Starts the embedded server and waits until it says so; one that is killed before that is
+/// started again, with a fresh event.
 fn start_server(supervisor: &mut Supervisor<'_, '_>, segment: &Segment) -> Result<(), RunError> {
     let shared = supervisor.shared;
-    let started = segment
-        .started()
-        .map_err(RunError::system("started event"))?;
-    let child = fork::fork(|| shared.body(Role::Server, Some(&started)))
-        .map_err(RunError::system("fork"))?;
-    supervisor.children.add(Role::Server, child);
-    if started.wait(SERVER_SECONDS) {
-        return Ok(());
+    for _ in 0..SERVER_SECONDS {
+        let started = segment
+            .started()
+            .map_err(RunError::system("started event"))?;
+        let child = fork::fork(|| shared.body(Role::Server, Some(&started)))
+            .map_err(RunError::system("fork"))?;
+        for _ in 0..SERVER_SECONDS {
+            if started.wait(1) {
+                supervisor.children.add(Role::Server, child);
+                return Ok(());
+            }
+            if child.ended().map_err(RunError::system("waitid"))?.is_some() {
+                break;
+            }
+        }
     }
     Err(RunError::System {
         what: "embedded S3 server",

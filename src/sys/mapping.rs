@@ -12,6 +12,7 @@ use std::path::Path;
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::process::Resource;
 
 use crate::sys::sync::AtomicU64;
 
@@ -46,6 +47,17 @@ pub enum MapError {
         /// Effective user of this process.
         me: u32,
     },
+    /// The user's limit on the size of files is in the way.
+    #[error(
+        "the table's file has {len} bytes, and this process may make files of {limit} bytes: \
+         raise the limit (ulimit -f)"
+    )]
+    FileLimit {
+        /// Size of the table's file in bytes.
+        len: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// The file could still be cut under our feet.
     #[error("the file is not sealed against shrinking and growing, so it is not a table")]
     NotSealed,
@@ -61,6 +73,11 @@ fn os(call: &'static str) -> impl FnOnce(rustix::io::Errno) -> MapError {
 impl Mapping {
     /// Makes a sealed memfd of `len` bytes, all zero, readable by this user alone.
     pub fn create(name: &str, len: u64) -> Result<Mapping, MapError> {
+        // The kernel would end this process with a signal.
+        let limit = rustix::process::getrlimit(Resource::Fsize).current;
+        if let Some(limit) = limit.filter(|limit| *limit < len) {
+            return Err(MapError::FileLimit { len, limit });
+        }
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let fd = rustix::fs::memfd_create(name, flags).map_err(os("memfd_create"))?;
         rustix::fs::fchmod(&fd, Mode::RUSR | Mode::WUSR).map_err(os("fchmod"))?;

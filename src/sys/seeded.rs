@@ -35,12 +35,14 @@ pub enum Seed {
     FailureNotPassedOn,
     /// The bell is rung before the ready bit is set.
     RungTooEarly,
-    /// A sleeper looks for work before it counts itself.
+    /// A sleeper does not count itself.
     SleeperUncounted,
     /// The last job ends without ringing for those who sleep.
     EndsSilently,
     /// A new phase rings for nobody.
     PhaseSilent,
+    /// A record is taken again under the name that it had.
+    GenerationKept,
     /// A sweep gives the records back before the work is handed on.
     RecordsFreedFirst,
     /// A sweep does not recompute the ready bits.
@@ -53,8 +55,8 @@ pub enum Seed {
     RangeNotLookedAtAgain,
     /// A publisher of a range tells nobody.
     RangeSilent,
-    /// An event's record is not emptied before it is written again.
-    StampKept,
+    /// A reader of events looks at a stamp's ticket only.
+    StampUnchecked,
     /// The fence between the two words is left out when jobs are told of a slot.
     FenceOfTheSlot,
     /// The fence between the two words is left out when a job is opened.

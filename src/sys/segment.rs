@@ -4,12 +4,15 @@
 //! JSON that says where the table is, and one-shot "started" events, each used once: a process
 //! that dies while it waits on such an event may spoil it, so nothing that repeats uses one.
 
+use std::fs;
 use std::io;
 use std::time::Duration;
 
 use raw_sync::Timeout;
 use raw_sync::events::{Event, EventImpl, EventInit, EventState};
 use shared_memory::{Shmem, ShmemConf};
+
+use super::proc;
 
 /// Bytes of the segment.
 const SIZE: usize = 4096;
@@ -29,11 +32,11 @@ pub struct Started {
 impl Segment {
     /// Makes the segment of this process's run and writes `line` into it.
     pub fn create(line: &str) -> io::Result<Segment> {
-        let uid = rustix::process::geteuid().as_raw();
-        let name = format!("cotec-{uid}-{}", std::process::id());
+        let prefix = format!("cotec-{}-", rustix::process::geteuid().as_raw());
+        remove_left(&prefix);
         let shm = ShmemConf::new()
             .size(SIZE)
-            .os_id(&name)
+            .os_id(format!("{prefix}{}", std::process::id()))
             .create()
             .map_err(io::Error::other)?;
         let bytes = line.as_bytes();
@@ -46,13 +49,28 @@ impl Segment {
         Ok(Segment { shm })
     }
 
-    /// Makes the segment's event. To be called once, before the fork that it tells of.
+    /// Makes the segment's event anew, before the fork that it tells of. An earlier one must not
+    /// be in use any more.
     pub fn started(&self) -> io::Result<Started> {
         // SAFETY: LINE is a multiple of any alignment, and SIZE - LINE bytes follow, far more
         // than the event needs; nothing else uses them.
         let made = unsafe { Event::new(self.shm.as_ptr().add(LINE), false) };
         let (event, _) = made.map_err(|e| io::Error::other(e.to_string()))?;
         Ok(Started { event })
+    }
+}
+
+/// Removes what killed runs of this user could not remove: the segments of processes that are
+/// gone, and one of an earlier process with this one's pid.
+fn remove_left(prefix: &str) {
+    for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(prefix));
+        if let Some(pid) = pid.and_then(|pid| pid.parse().ok())
+            && (pid == std::process::id() || proc::start_time(pid).is_none())
+        {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -95,5 +113,13 @@ mod tests {
         drop(started);
         drop(segment);
         assert!(!std::path::Path::new(&path).exists());
+        // One that a killed run of the same pid has left is replaced.
+        let gone = path.replace(&std::process::id().to_string(), "4194304");
+        for left in [&path, &gone] {
+            fs::write(left, b"left").unwrap();
+        }
+        drop(Segment::create("{}").unwrap());
+        assert!(!std::path::Path::new(&path).exists());
+        assert!(!std::path::Path::new(&gone).exists());
     }
 }

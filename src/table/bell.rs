@@ -6,7 +6,8 @@
 //! else. Ringing with nobody asleep makes no system call.
 
 use crate::sys::futex::{self, Mask};
-use crate::sys::sync::{Ordering, fence};
+use crate::sys::seeded::Seed;
+use crate::sys::sync::{Ordering, fence, seeded};
 
 use super::error::Result;
 use super::mem::Mem;
@@ -23,7 +24,9 @@ impl Bell {
     pub fn ring(self, mem: &Mem, count: u32) -> Result<()> {
         let bell = mem.word(self.count)?;
         bell.fetch_add(1, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        if !seeded(Seed::FenceOfTheRinger) {
+            fence(Ordering::SeqCst);
+        }
         if mem.word(self.sleepers)?.load(Ordering::SeqCst) != 0 {
             futex::wake(bell, count, Mask::ALL);
         }
@@ -40,13 +43,16 @@ impl Bell {
         let bell = mem.word(self.count)?;
         let sleepers = mem.word(self.sleepers)?;
         let seen = bell.load(Ordering::SeqCst) as u32;
-        sleepers.fetch_add(1, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        let one = u64::from(!seeded(Seed::SleeperUncounted));
+        sleepers.fetch_add(one, Ordering::SeqCst);
+        if !seeded(Seed::FenceOfTheSleeper) {
+            fence(Ordering::SeqCst);
+        }
         let outcome = work();
         if matches!(outcome, Ok(false)) {
             futex::wait(bell, seen, Mask::ALL, deadline_ns);
         }
-        sleepers.fetch_sub(1, Ordering::SeqCst);
+        sleepers.fetch_sub(one, Ordering::SeqCst);
         outcome.map(|_| ())
     }
 }

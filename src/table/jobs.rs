@@ -9,12 +9,13 @@
 //!      40  task
 //!      48  result        reference into the texts, 0 for none
 //! ```
-//! A node is two words: its slot above the next node of that slot (plus one), and its job.
+//! The inputs themselves are nodes: see `inputs`.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::sys::clock::now_ns;
-use crate::sys::sync::{AtomicU64, Ordering, fence};
+use crate::sys::seeded::Seed;
+use crate::sys::sync::{AtomicU64, Ordering, fence, seeded};
 use crate::values::clock::Deadline;
 use crate::values::{EventKind, Fault, FaultCode, JobState, Limits, ObjectState, Owner, Word};
 
@@ -22,13 +23,13 @@ use super::error::{Result, TableError};
 use super::handle::Table;
 use super::layout::{Counter, LINE, NODE, Region, header};
 use super::mem::TextRef;
-use super::objects::{HEAD_FAULT, SlotId};
+use super::objects::SlotId;
 use super::{Phase, ready, set};
 
 const WATCH_FAULT: u64 = 8;
 const NAME: u64 = 16;
 const PAYLOAD: u64 = 24;
-const NODES: u64 = 32;
+pub(crate) const NODES: u64 = 32;
 const TASK: u64 = 40;
 const RESULT: u64 = 48;
 
@@ -146,55 +147,6 @@ impl Table {
         Ok(Fault::from_bits(bits as u32))
     }
 
-    /// The inputs of a job, in the order in which they were given.
-    pub fn job_inputs(&self, job: JobId) -> Result<Vec<SlotId>> {
-        let (first, count) = self.job_nodes(job)?;
-        (first..first + count)
-            .map(|node| self.node_slot(node, job))
-            .collect()
-    }
-
-    fn job_nodes(&self, job: JobId) -> Result<(u32, u32)> {
-        let bits = self.job_word(job, NODES)?.load(Ordering::Acquire);
-        let (first, count) = (bits as u32, (bits >> 32) as u32);
-        let end = u64::from(first) + u64::from(count);
-        if count as usize > Limits::INPUTS_OF_A_JOB || end > self.mem.count(Counter::Nodes)? {
-            return Err(TableError::corrupt("inputs", bits));
-        }
-        Ok((first, count))
-    }
-
-    fn node_word(&self, node: u32, field: u64) -> Result<&AtomicU64> {
-        if u64::from(node) >= self.mem.count(Counter::Nodes)? {
-            return Err(TableError::corrupt("node", node.into()));
-        }
-        let base = self.mem.layout.region(Region::Nodes).offset;
-        self.mem.word(base + u64::from(node) * NODE + field)
-    }
-
-    /// The slot of a job's node. That the node says so too keeps a damaged record from leading
-    /// through the inputs of all other jobs.
-    fn node_slot(&self, node: u32, job: JobId) -> Result<SlotId> {
-        if self.node_word(node, 8)?.load(Ordering::Acquire) != u64::from(job.0) {
-            return Err(TableError::corrupt("node", node.into()));
-        }
-        Ok(SlotId(
-            (self.node_word(node, 0)?.load(Ordering::Acquire) >> 32) as u32,
-        ))
-    }
-
-    /// The node after this one in a slot's list (plus one), and the job of this one.
-    pub(crate) fn node_next_and_job(&self, node: u32, slot: SlotId) -> Result<(u32, JobId)> {
-        let own = self.node_word(node, 0)?.load(Ordering::Acquire);
-        if own >> 32 != u64::from(slot.0) {
-            return Err(TableError::corrupt("node list", own));
-        }
-        Ok((
-            own as u32,
-            JobId(self.node_word(node, 8)?.load(Ordering::Acquire) as u32),
-        ))
-    }
-
     fn name_is(&self, job: u32, name: &str) -> Result<bool> {
         let text = TextRef::unpack(self.job_word(JobId(job), NAME)?.load(Ordering::Acquire));
         self.mem.text_is(text, name.as_bytes())
@@ -307,26 +259,6 @@ impl Table {
         Ok(job)
     }
 
-    /// Puts a node at the head of its slot's list.
-    fn link(&self, node: u32, slot: SlotId, job: JobId) -> Result<()> {
-        self.node_word(node, 8)?
-            .store(job.0.into(), Ordering::Release);
-        let head = self.slot_word(slot, HEAD_FAULT)?;
-        let own = self.node_word(node, 0)?;
-        let mut seen = head.load(Ordering::SeqCst);
-        loop {
-            own.store(
-                u64::from(slot.0) << 32 | seen & 0xffff_ffff,
-                Ordering::Release,
-            );
-            let next = seen & !0xffff_ffff | (u64::from(node) + 1);
-            match head.compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return Ok(()),
-                Err(other) => seen = other,
-            }
-        }
-    }
-
     /// Opens a job for the world: from void to waiting, and on from there.
     fn open_job(&self, job: JobId) -> Result<()> {
         let waiting = Word::new(JobState::Waiting as u8, 0, Owner::NONE);
@@ -338,7 +270,12 @@ impl Table {
             let (_, count) = self.job_nodes(job)?;
             self.emit(EventKind::JobWaiting, job.0, count.into())?;
         }
-        fence(Ordering::SeqCst);
+        if !seeded(Seed::FenceOfTheJob) {
+            fence(Ordering::SeqCst);
+        }
+        if seeded(Seed::WatchNotLookedAt) {
+            return Ok(());
+        }
         self.advance(job)
     }
 
@@ -356,7 +293,7 @@ impl Table {
             let slot = self.node_slot(first + at, job)?;
             match self.object_state(slot)? {
                 Some(ObjectState::Ready) => at += 1,
-                Some(ObjectState::Failed) => {
+                Some(ObjectState::Failed) if !seeded(Seed::FailureNotPassedOn) => {
                     return self.fail_waiting(job, seen, Fault::new(FaultCode::Input, slot.0));
                 }
                 Some(ObjectState::Evicted) => {
@@ -390,6 +327,10 @@ impl Table {
     }
 
     pub(crate) fn mark_ready(&self, job: JobId) -> Result<()> {
+        if seeded(Seed::RungTooEarly) {
+            Table::JOBS_BELL.ring(&self.mem, 1)?;
+            return ready::set(&self.mem, job.0);
+        }
         ready::set(&self.mem, job.0)?;
         Table::JOBS_BELL.ring(&self.mem, 1)
     }
@@ -411,15 +352,23 @@ impl Table {
     /// Claims the first ready job for this process.
     pub fn claim_job(&self) -> Result<Option<JobClaim>> {
         let me = self.joined()?;
+        // After a mark that meant nothing the search goes on behind it, and begins anew at its
+        // end, so that a table full of such marks costs two walks and not one for each.
+        let mut from = 0;
         loop {
             let jobs = self.mem.count(Counter::Jobs)?;
-            let Some(job) = ready::first(&self.mem, jobs)?.map(JobId) else {
-                return Ok(None);
+            let Some(job) = ready::first(&self.mem, from, jobs)?.map(JobId) else {
+                if from == 0 {
+                    return Ok(None);
+                }
+                from = 0;
+                continue;
             };
             let word = self.job_word(job, 0)?;
-            let seen = Word(word.load(Ordering::SeqCst));
+            let mut seen = Word(word.load(Ordering::SeqCst));
             if seen.job() != Some(JobState::Ready) {
                 self.unmark(job)?;
+                from = u64::from(job.0) + 1;
                 continue;
             }
             let attempt = seen.attempt() + 1;
@@ -427,6 +376,9 @@ impl Table {
                 return Err(TableError::corrupt("attempt", attempt.into()));
             }
             let next = Word::new(JobState::Running as u8, attempt, me);
+            if seeded(Seed::JobClaimedByStore) {
+                seen = Word(word.load(Ordering::SeqCst));
+            }
             if word
                 .compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst)
                 .is_err()
@@ -444,12 +396,13 @@ impl Table {
 
     /// Takes the ready bit away, unless the job has become ready again meanwhile.
     fn unmark(&self, job: JobId) -> Result<()> {
-        if ready::clear(&self.mem, job.0)? {
+        if ready::clear(&self.mem, job.0)? && !seeded(Seed::SummarySilent) {
             // For a moment a job could not be found: whoever looked then may sleep now.
             Table::JOBS_BELL.ring(&self.mem, u32::MAX)?;
         }
         fence(Ordering::SeqCst);
-        if self.load_job(job)?.job() == Some(JobState::Ready) {
+        let ready = self.load_job(job)?.job() == Some(JobState::Ready);
+        if ready && !seeded(Seed::ReadyNotSetAgain) {
             self.mark_ready(job)?;
         }
         Ok(())
@@ -536,7 +489,7 @@ impl Table {
 
     pub(crate) fn wake_if_finished(&self) -> Result<()> {
         fence(Ordering::SeqCst);
-        if self.finished()? {
+        if self.finished()? && !seeded(Seed::EndsSilently) {
             self.ring_all()
         } else {
             Ok(())
@@ -585,7 +538,7 @@ impl Table {
         let until = deadline.or_within(now_ns(), bound);
         Table::JOBS_BELL.sleep(&self.mem, Some(until), || {
             let jobs = self.mem.count(Counter::Jobs)?;
-            Ok(ready::first(&self.mem, jobs)?.is_some()
+            Ok(ready::first(&self.mem, 0, jobs)?.is_some()
                 || self.phase()? == Phase::Stopping
                 || self.finished()?)
         })

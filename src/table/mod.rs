@@ -28,6 +28,7 @@ mod create;
 mod error;
 mod grains;
 mod handle;
+mod inputs;
 mod jobs;
 mod layout;
 mod mem;

@@ -14,7 +14,8 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::sys::futex::{self, Mask};
-use crate::sys::sync::{AtomicU64, Ordering, fence};
+use crate::sys::seeded::Seed;
+use crate::sys::sync::{AtomicU64, Ordering, fence, seeded};
 use crate::values::{EventKind, Fault, Limits, ObjectState, Owner, Word};
 
 use super::error::{Result, TableError};
@@ -238,7 +239,11 @@ impl Table {
             if attempt > Word::MAX_ATTEMPT {
                 return Err(TableError::corrupt("attempt", attempt.into()));
             }
-            let next = Word::new(ObjectState::Fetching as u8, attempt, me).with(seen.waiters());
+            let kept = seen.waiters() * u64::from(!seeded(Seed::WaitersForgotten));
+            let next = Word::new(ObjectState::Fetching as u8, attempt, me).with(kept);
+            if seeded(Seed::ObjectClaimedByStore) {
+                seen = Word(word.load(Ordering::SeqCst));
+            }
             match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => {
                     self.tag_grains(slot, attempt)?;
@@ -323,10 +328,14 @@ impl Table {
             let mine = seen.object() == Some(ObjectState::Fetching)
                 && seen.attempt() == attempt
                 && seen.owner() == owner;
-            if !mine {
+            if !mine && !seeded(Seed::PublishUnchecked) {
                 return Ok(false);
             }
-            let next = Word::new(to as u8, attempt, Owner::NONE).with(seen.waiters());
+            let kept = match to {
+                ObjectState::Wanted if seeded(Seed::AttemptReset) => 0,
+                _ => attempt,
+            };
+            let next = Word::new(to as u8, kept, Owner::NONE).with(seen.waiters());
             match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => {
                     if to != ObjectState::Wanted {
@@ -342,7 +351,7 @@ impl Table {
     /// Wakes everybody who waits for an object, whose word is `seen`, and only then takes their
     /// bits away: until then a sweep can see that there is somebody to be woken.
     pub(crate) fn wake_waiters(&self, slot: SlotId, seen: Word) -> Result<()> {
-        if seen.waiters() == 0 {
+        if seen.waiters() == 0 || seeded(Seed::WakeMissing) {
             return Ok(());
         }
         let word = self.slot_word(slot, 0)?;
@@ -386,7 +395,9 @@ impl Table {
 
     /// After a slot became ready or failed: every job that has it as an input looks on.
     pub(crate) fn tell_jobs(&self, slot: SlotId) -> Result<()> {
-        fence(Ordering::SeqCst);
+        if !seeded(Seed::FenceOfTheSlot) {
+            fence(Ordering::SeqCst);
+        }
         let mut node = self.slot_word(slot, HEAD_FAULT)?.load(Ordering::SeqCst) as u32;
         let mut left = self.mem.count(Counter::Nodes)?;
         while node != 0 {
@@ -395,7 +406,7 @@ impl Table {
                 .ok_or(TableError::corrupt("node list", slot.0.into()))?;
             let (next, job) = self.node_next_and_job(node - 1, slot)?;
             self.advance(job)?;
-            node = next;
+            node = if seeded(Seed::ListCutShort) { 0 } else { next };
         }
         Ok(())
     }
@@ -441,7 +452,11 @@ fn pack_md5_etag(etag: &str) -> Option<(u64, u64, u64)> {
     let (digest, parts) = match etag.split_once('-') {
         Some((digest, n)) => (
             digest,
-            Some(n.parse::<u32>().ok().filter(|p| p.to_string() == n && *p < 1 << 24)?),
+            Some(
+                n.parse::<u32>()
+                    .ok()
+                    .filter(|p| p.to_string() == n && *p < 1 << 24)?,
+            ),
         ),
         None => (etag, None),
     };

@@ -4,7 +4,8 @@
 //! with something below it, except between two instructions of a process that dies there, and
 //! the sweep that follows each death sets every bit again that should be set.
 
-use crate::sys::sync::{Ordering, fence};
+use crate::sys::seeded::Seed;
+use crate::sys::sync::{Ordering, fence, seeded};
 
 use super::error::Result;
 use super::layout::{READY_LEVELS, Region};
@@ -46,7 +47,7 @@ pub(crate) fn clear(mem: &Mem, job: u32) -> Result<bool> {
         word_of(mem, level + 1, index / 64)?.fetch_and(!(1 << (index % 64)), Ordering::SeqCst);
         fence(Ordering::SeqCst);
         // Somebody may have marked a job below in the meantime.
-        if below.load(Ordering::SeqCst) != 0 {
+        if below.load(Ordering::SeqCst) != 0 && !seeded(Seed::SummaryNotSetAgain) {
             set_above(mem, level + 1, index)?;
             return Ok(true);
         }
@@ -63,33 +64,72 @@ fn set_above(mem: &Mem, from: usize, index: u64) -> Result<()> {
     Ok(())
 }
 
-/// The first job marked as ready, of `jobs` registered.
-pub(crate) fn first(mem: &Mem, jobs: u64) -> Result<Option<u32>> {
-    let tops = jobs.div_ceil(64).div_ceil(64).div_ceil(64);
-    for top in 0..tops {
-        let mut seen2 = word_of(mem, 2, top)?.load(Ordering::SeqCst);
+/// The first job marked as ready, from job `from` on, of `jobs` registered.
+pub(crate) fn first(mem: &Mem, from: u64, jobs: u64) -> Result<Option<u32>> {
+    // Of the word that `from` stands in, at each level, only its own bit and later ones count.
+    let load = |level: usize, index: u64| -> Result<u64> {
+        let start = from >> (6 * level);
+        let word = word_of(mem, level, index)?.load(Ordering::SeqCst);
+        Ok(if index == start / 64 {
+            word & (u64::MAX << (start % 64))
+        } else {
+            word
+        })
+    };
+    let words = jobs.div_ceil(64);
+    for i2 in from >> 18..words.div_ceil(64).div_ceil(64) {
+        let mut seen2 = load(2, i2)?;
         while seen2 != 0 {
-            let i1 = top * 64 + u64::from(seen2.trailing_zeros());
+            let i1 = i2 * 64 + u64::from(seen2.trailing_zeros());
             seen2 &= seen2 - 1;
-            if i1 >= jobs.div_ceil(64).div_ceil(64) {
+            if i1 >= words.div_ceil(64) {
                 continue;
             }
-            let mut seen1 = word_of(mem, 1, i1)?.load(Ordering::SeqCst);
+            let mut seen1 = load(1, i1)?;
             while seen1 != 0 {
                 let i0 = i1 * 64 + u64::from(seen1.trailing_zeros());
                 seen1 &= seen1 - 1;
-                if i0 >= jobs.div_ceil(64) {
+                if i0 >= words {
                     continue;
                 }
-                let seen0 = word_of(mem, 0, i0)?.load(Ordering::SeqCst);
-                if seen0 != 0 {
-                    let job = i0 * 64 + u64::from(seen0.trailing_zeros());
-                    if job < jobs {
-                        return Ok(u32::try_from(job).ok());
-                    }
+                let seen0 = load(0, i0)?;
+                let job = i0 * 64 + u64::from(seen0.trailing_zeros());
+                if seen0 != 0 && job < jobs {
+                    return Ok(u32::try_from(job).ok());
                 }
             }
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::handle::Table;
+    use crate::values::Limits;
+
+    #[test]
+    fn the_first_is_found_from_anywhere() {
+        let jobs = 300_000;
+        let table = Table::create(Limits::for_objects(jobs)).unwrap();
+        let marked = [0, 5, 63, 64, 4095, 4096, 4097, 262_143, 262_144, 299_999];
+        back(&table.mem, jobs.into()).unwrap();
+        for job in marked {
+            set(&table.mem, job).unwrap();
+        }
+        let first = |from, jobs| first(&table.mem, from, jobs).unwrap();
+        for from in marked.iter().flat_map(|m| [m.saturating_sub(1), *m, m + 1]) {
+            let expected = marked.into_iter().find(|m| *m >= from);
+            assert_eq!(first(from.into(), jobs.into()), expected, "from {from}");
+        }
+        assert_eq!(first(0, 0), None);
+        assert_eq!(first(6, 63), None);
+        assert_eq!(first(4098, 262_143), None);
+        for job in marked {
+            assert_eq!(first(0, jobs.into()), Some(job));
+            clear(&table.mem, job).unwrap();
+        }
+        assert_eq!(first(0, jobs.into()), None);
+    }
 }

@@ -3,9 +3,12 @@
 //! A writer takes a ticket, empties the ticket's record, writes it, and stamps it with the
 //! ticket last. A reader believes a record only if the stamp is its ticket before and after. A
 //! writer that dies in between leaves a record without a stamp, which the reader gives up on.
+//! A writer that is stopped in between, until others have come round to the same record, writes
+//! into theirs: so the stamp also holds a check of what the record says.
 
 use crate::sys::clock::now_ns;
-use crate::sys::sync::{Ordering, fence};
+use crate::sys::seeded::Seed;
+use crate::sys::sync::{Ordering, fence, seeded};
 use crate::values::{Event, EventKind, Role};
 
 use super::error::Result;
@@ -17,6 +20,18 @@ use super::mem::TextRef;
 const PATIENCE_NS: u64 = 500_000_000;
 /// The longest text of a note in bytes.
 const NOTE_BYTES: usize = 1 << 20;
+/// Bits of a stamp that check the record; the ticket plus one stands above them.
+const CHECK_BITS: u32 = 24;
+
+/// The stamp of a whole record.
+fn stamp_of(ticket: u64, record: [u64; 3]) -> u64 {
+    let mixed = record.into_iter().fold(ticket, |mixed, word: u64| {
+        (mixed ^ word)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29)
+    });
+    ticket.wrapping_add(1) << CHECK_BITS | mixed >> (64 - CHECK_BITS)
+}
 
 impl Table {
     /// Appends an event to the ring.
@@ -29,16 +44,19 @@ impl Table {
         let base = self.event_at(ticket);
         self.mem.word(base)?.store(0, Ordering::Release);
         fence(Ordering::Release);
-        self.mem.word(base + 8)?.store(now_ns(), Ordering::Relaxed);
         let what = u64::from(id)
             | u64::from(self.me.index()) << 32
             | (self.role as u64) << 48
             | (kind as u64) << 56;
-        self.mem.word(base + 16)?.store(what, Ordering::Relaxed);
-        self.mem.word(base + 24)?.store(value, Ordering::Relaxed);
-        self.mem
-            .word(base)?
-            .store(ticket.wrapping_add(1), Ordering::Release);
+        let record = [now_ns(), what, value];
+        for (offset, word) in (base + 8..).step_by(8).zip(record) {
+            self.mem.word(offset)?.store(word, Ordering::Relaxed);
+        }
+        let last = match seeded(Seed::StampRelaxed) {
+            true => Ordering::Relaxed,
+            false => Ordering::Release,
+        };
+        self.mem.word(base)?.store(stamp_of(ticket, record), last);
         Ok(())
     }
 
@@ -117,20 +135,23 @@ impl EventReader {
             }
             let base = table.event_at(self.next);
             let stamp = mem.word(base)?.load(Ordering::Acquire);
-            if stamp == self.next + 1 {
+            let ticket = stamp >> CHECK_BITS;
+            if ticket == self.next + 1 {
                 let at_ns = mem.word(base + 8)?.load(Ordering::Relaxed);
                 let what = mem.word(base + 16)?.load(Ordering::Relaxed);
                 let value = mem.word(base + 24)?.load(Ordering::Relaxed);
                 fence(Ordering::Acquire);
+                let whole = mem.word(base)?.load(Ordering::Relaxed) == stamp
+                    && (stamp == stamp_of(self.next, [at_ns, what, value])
+                        || seeded(Seed::StampUnchecked));
                 self.stuck_since = None;
                 self.next += 1;
-                let whole = mem.word(base)?.load(Ordering::Relaxed) == stamp;
                 let event = decode(at_ns, what, value);
                 match event {
                     Some(event) if whole => return Ok(Some(event)),
                     _ => self.lost += 1,
                 }
-            } else if stamp > self.next + 1 {
+            } else if ticket > self.next + 1 {
                 // Overwritten while we looked; the next turn counts it.
                 self.lost += 1;
                 self.next += 1;

@@ -4,7 +4,8 @@
 //! record is complete before its number is put into a bucket, so whoever finds it can use it,
 //! and a process that dies before that leaves a record that nobody finds.
 
-use crate::sys::sync::Ordering;
+use crate::sys::seeded::Seed;
+use crate::sys::sync::{Ordering, seeded};
 
 use super::error::{Result, TableError};
 use super::layout::{SET_CHUNK, SetPlace};
@@ -89,7 +90,10 @@ pub(crate) fn insert(
         let word = mem.word(place.offset + bucket * 8)?;
         let mut seen = word.load(Ordering::Acquire);
         if seen == 0 {
-            match word.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) {
+            if seeded(Seed::NameInsertedByStore) {
+                seen = word.load(Ordering::Acquire);
+            }
+            match word.compare_exchange(seen, mine, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(record),
                 Err(other) => seen = other,
             }

@@ -1,5 +1,7 @@
 //! After a death: hand the dead process's work on and recompute the hints.
 
+use crate::sys::seeded::Seed;
+use crate::sys::sync::seeded;
 use crate::values::{EventKind, JobState, ObjectState, Owner, Word};
 
 use super::error::Result;
@@ -36,6 +38,11 @@ impl Table {
     pub fn sweep_dead(&self, dead: &[Owner], attempts: u32) -> Result<Swept> {
         self.mem.writable()?;
         let mut swept = Swept::default();
+        if seeded(Seed::RecordsFreedFirst) {
+            for owner in dead {
+                self.free_record(*owner)?;
+            }
+        }
         for number in 0..self.mem.count(Counter::Objects)? {
             self.sweep_slot(SlotId(number as u32), dead, &mut swept)?;
         }
@@ -94,13 +101,15 @@ impl Table {
                     }
                 } else if self.move_job(job, word.owner(), word.attempt(), JobState::Ready)? {
                     self.emit(EventKind::JobHandedOn, job.0, word.attempt().into())?;
-                    self.mark_ready(job)?;
+                    if !seeded(Seed::HandedOnSilently) {
+                        self.mark_ready(job)?;
+                    }
                     swept.jobs += 1;
                 }
             }
             // The mover may have died before it told this job, or before it set the bit.
             Some(JobState::Waiting) => self.advance(job)?,
-            Some(JobState::Ready) => self.mark_ready(job)?,
+            Some(JobState::Ready) if !seeded(Seed::HintsNotRecomputed) => self.mark_ready(job)?,
             _ => {}
         }
         Ok(())

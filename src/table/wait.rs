@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::sys::clock::now_ns;
 use crate::sys::futex::{self, Mask, WAIT_ANY_MAX};
-use crate::sys::sync::{Ordering, fence};
+use crate::sys::seeded::Seed;
+use crate::sys::sync::{Ordering, fence, seeded};
 use crate::values::clock::Deadline;
 use crate::values::{ByteRange, Fault, FaultCode, ObjectState, Word};
 
@@ -71,7 +72,8 @@ impl Table {
             // round.
             let count = self.landed_count(slot)?;
             let seen = count.load(Ordering::SeqCst) as u32;
-            let landed = || self.grains_landed(slot, range);
+            let landed =
+                || Ok(self.grains_landed(slot, range)? && !seeded(Seed::RangeNotLookedAtAgain));
             let until = deadline.or_within(now_ns(), LOOK_AGAIN);
             if self.mark(slot, Word::RANGE_WAITER, landed)?.is_some() {
                 futex::wait(count, seen, Mask::ALL, Some(until));

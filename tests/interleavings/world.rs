@@ -15,6 +15,8 @@ pub struct Scenario {
     pub body: fn(&mut World),
     /// Preemptions up to which every schedule is run.
     pub preemptions: usize,
+    /// Whether those schedules switch before every access, not only before the moves.
+    pub fine: bool,
     /// Whether one of its processes is mortal: then it is also run with every possible death.
     pub deaths: bool,
 }

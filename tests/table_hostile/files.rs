@@ -129,15 +129,15 @@ fn a_memfd_that_is_not_quite_a_table_is_refused_by_name() {
 #[test]
 fn random_bytes_are_no_table() {
     let mut word = 0x9e37_79b9_7f4a_7c15u64;
-    for i in 0..500u32 {
+    for i in 0..500u64 {
         let mut bytes: Vec<u8> = Vec::new();
         for _ in 0..1024 {
             word = word
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            bytes.extend((word >> i % 32).to_le_bytes());
+            bytes.extend((word >> (i % 32)).to_le_bytes());
         }
-        if i % 2 == 1 {
+        if !i.is_multiple_of(2) {
             // The right mark and version, then noise.
             bytes[..8].copy_from_slice(b"COTECTBL");
             bytes[8..16].copy_from_slice(&1u64.to_le_bytes());

@@ -36,7 +36,10 @@ fn no_more_memory() -> bool {
 
 fn object(table: &Table, i: u32) -> Result<SlotId, TableError> {
     // Long keys, so that each region is the first to run dry in one of the cases.
-    let key = format!("{i}/{}", "k".repeat(if i % 2 == 0 { 4 } else { 900 }));
+    let key = format!(
+        "{i}/{}",
+        "k".repeat(if i.is_multiple_of(2) { 4 } else { 900 })
+    );
     table.register_object(&ObjectSpec {
         key: &key,
         size: u64::from(i) << 20,
@@ -139,4 +142,35 @@ fn memory_that_cannot_be_had_is_an_error_and_nothing_is_lost() {
     let counts = other.count_objects().unwrap();
     assert_eq!(counts.ready + counts.wanted, 4000);
     assert!(registered < 4000 && other.objects_len().unwrap() <= 4008);
+}
+
+/// Set for the half of the test below that runs under a limit.
+const LIMITED: &str = "COTEC_TEST_FILE_LIMIT";
+
+#[test]
+fn a_limit_on_files_is_an_error_and_not_a_signal() {
+    if std::env::var_os(LIMITED).is_some() {
+        match Table::create(Limits::for_objects(1 << 16)) {
+            Ok(_) => println!("made"),
+            Err(error) => println!("refused: {error}"),
+        }
+        return;
+    }
+    let me = "memory::a_limit_on_files_is_an_error_and_not_a_signal";
+    let out = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -f 1024; exec \"$0\" --exact \"$1\" --nocapture",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .arg(me)
+        .env(LIMITED, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{:?}: {text}", out.status);
+    assert!(
+        text.contains("refused: ") && text.contains("ulimit -f"),
+        "{text}"
+    );
 }

@@ -7,10 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use cotec::table::{
-    EventReader, JobClaim, JobId, JobSpec, ObjectClaim, ObjectSpec, Phase, SlotId, Table,
-    TableError,
+    EventReader, JobClaim, JobSpec, ObjectClaim, ObjectSpec, Phase, SlotId, Table, TableError,
 };
-use cotec::values::{ByteRange, EventKind, Fault, FaultCode, JobState, Limits, ObjectState, Role};
+use cotec::values::{ByteRange, EventKind, Fault, Limits, ObjectState, Role};
 
 use crate::history::{LENGTHS, SIZES, Step, etags, names};
 use crate::model::{End, GRAIN, Happened, Job, Member, Model, Refusal};

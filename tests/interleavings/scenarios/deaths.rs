@@ -29,28 +29,16 @@ fn downloader_dies(w: &mut World) {
     let first = w.mortal("downloader a", move |t| {
         fetch(&t, slot);
     });
-    w.sweeper(first);
     w.process("waiter", move |t| {
         assert_eq!(t.wait(slot, None).unwrap(), Outcome::Ready);
     });
     w.process("downloader b", move |t| {
         model::await_end(first);
-        while t.object_state(slot).unwrap() != Some(crate::values::ObjectState::Ready) {
-            if !fetch(&t, slot) {
-                downloads_or_ready(&t, slot);
-            }
-        }
+        t.sweep(ATTEMPTS).unwrap();
+        fetch(&t, slot);
     });
     w.race();
-    w.table.sweep(ATTEMPTS).unwrap();
     run_all(&w.table, 1);
-}
-
-fn downloads_or_ready(t: &crate::table::Table, slot: crate::table::SlotId) {
-    use crate::values::ObjectState::Fetching;
-    let awake = || Ok(t.object_state(slot)? != Some(Fetching));
-    t.sleep_until_wanted(std::time::Duration::from_secs(1), awake)
-        .unwrap();
 }
 
 fn worker_dies(w: &mut World) {
@@ -88,10 +76,10 @@ fn planner_dies(w: &mut World) {
         job(&t, "job", &[]);
         t.planned(1).unwrap();
     });
-    w.sweeper(first);
     w.process("worker", works);
     w.process("planner b", move |t| {
         model::await_end(first);
+        t.sweep(ATTEMPTS).unwrap();
         if t.phase().unwrap() == crate::table::Phase::Planning {
             job(&t, "job", &[]);
             t.planned(1).unwrap();

@@ -29,6 +29,7 @@ const fn scenario(name: &'static str, body: fn(&mut crate::world::World)) -> Sce
         name,
         body,
         preemptions: 2,
+        fine: false,
         deaths: false,
     }
 }

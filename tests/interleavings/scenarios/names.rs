@@ -114,15 +114,8 @@ fn key_registrar_dies(w: &mut World) {
     });
     w.process("downloader", move |t| {
         model::await_end(first);
-        let mut cursor = 0;
-        while t.find_object("key").unwrap().is_some() {
-            if let Some(slot) = t.next_wanted(&mut cursor).unwrap() {
-                assert!(fetch(&t, slot));
-                break;
-            }
-            let awake = || Ok(t.next_wanted(&mut cursor.clone())?.is_some());
-            t.sleep_until_wanted(std::time::Duration::from_secs(1), awake)
-                .unwrap();
+        if t.find_object("key").unwrap().is_some() {
+            super::objects::downloads(1)(t);
         }
     });
     w.race();

@@ -4,7 +4,7 @@ use super::{deadly, scenario};
 use crate::model;
 use crate::table::{Outcome, Table};
 use crate::values::{ByteRange, Limits};
-use crate::world::{Scenario, World, object};
+use crate::world::{ATTEMPTS, Scenario, World, object};
 
 pub const SCENARIOS: &[Scenario] = &[
     scenario("range publish against range wait", publish_against_wait),
@@ -116,10 +116,10 @@ fn publisher_dies(w: &mut World) {
         assert!(t.publish_range(claim, grain(0)).unwrap());
         assert!(t.publish_object(claim, 1).unwrap());
     });
-    w.sweeper(first);
     w.process("waiter", move |t| wait_ready(&t, slot, 0));
     w.process("downloader b", move |t| {
         model::await_end(first);
+        t.sweep(ATTEMPTS).unwrap();
         // Takes over only where the first grain did not land, so that its news is not repeated.
         if t.ranges_ready(slot).unwrap().is_empty() {
             super::objects::downloads(1)(t);

@@ -18,7 +18,6 @@ pub struct Mask(u32);
 
 impl Mask {
     pub const STATE: Mask = Mask(1);
-    pub const RANGE: Mask = Mask(2);
     pub const ALL: Mask = Mask(u32::MAX);
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64 as Plain, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::sync::AtomicU64;
 use crate::model;
@@ -19,7 +19,8 @@ pub enum MapError {
 }
 
 struct Words {
-    words: Vec<AtomicU64>,
+    /// Pages, each made at the first look at it.
+    pages: Vec<OnceLock<Box<[AtomicU64]>>>,
     /// A bit for each page that has memory.
     backed: Vec<Plain>,
     number: u64,
@@ -38,7 +39,7 @@ impl Mapping {
     pub fn create(_: &str, len: u64) -> Result<Mapping, MapError> {
         let pages = len.div_ceil(PAGE);
         let words = Arc::new(Words {
-            words: (0..len / 8).map(|_| AtomicU64::default()).collect(),
+            pages: (0..pages).map(|_| OnceLock::new()).collect(),
             backed: (0..pages.div_ceil(64)).map(|_| Plain::default()).collect(),
             number: NEXT.fetch_add(1, SeqCst),
         });
@@ -64,7 +65,7 @@ impl Mapping {
     }
 
     pub fn len(&self) -> u64 {
-        self.words.words.len() as u64 * 8
+        self.words.pages.len() as u64 * PAGE
     }
 
     pub fn writable(&self) -> bool {
@@ -81,8 +82,10 @@ impl Mapping {
         if !offset.is_multiple_of(8) {
             return None;
         }
-        let word = self.words.words.get(usize::try_from(offset / 8).ok()?)?;
         let page = offset / PAGE;
+        let words = self.words.pages.get(usize::try_from(page).ok()?)?;
+        let make = || (0..PAGE / 8).map(|_| AtomicU64::default()).collect();
+        let word = &words.get_or_init(make)[(offset % PAGE / 8) as usize];
         let bits = self.words.backed[(page / 64) as usize].load(SeqCst);
         if model::present() && bits & 1 << (page % 64) == 0 {
             model::fail(format!("byte {offset} touched before memory was taken"));

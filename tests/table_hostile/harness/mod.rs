@@ -8,6 +8,7 @@
 
 mod alloc;
 mod arena;
+mod bytes;
 mod case;
 mod dice;
 mod mutation;
@@ -15,4 +16,5 @@ mod operations;
 mod report;
 mod run;
 
+pub use bytes::bytes;
 pub use run::{replay, run, storm};

@@ -95,6 +95,33 @@ impl Mutation {
         }
     }
 
+    /// From sixteen bytes: when, place, change, word, and a value of eight bytes.
+    pub fn from_bytes(piece: &[u8], arena: &Arena) -> Option<Mutation> {
+        let &[when, place, change, _, _, _, low, high, ref value @ ..] = piece else {
+            return None;
+        };
+        let value = u64::from_le_bytes(value.try_into().ok()?);
+        let places = arena.places();
+        let (place, range) = &places[usize::from(place) % places.len()];
+        let words = (range.end - range.start) / 8;
+        let change = match change % 8 {
+            0 => Change::Set(value),
+            1 => Change::Xor(value),
+            2 => Change::Low(value as u32),
+            3 => Change::High(value as u32),
+            4 => Change::Add(value),
+            5 => Change::Copy(value % 64),
+            6 => Change::Swap(value % 64),
+            _ => Change::Fill(1 + value % 64, value >> 8),
+        };
+        Some(Mutation {
+            when: usize::from(when) % 56,
+            place: (*place).to_owned(),
+            byte: u64::from(u16::from_le_bytes([low, high])) % words * 8,
+            change,
+        })
+    }
+
     /// From a line of a corpus file; `None` if it makes no sense.
     pub fn parse(line: &str) -> Option<Mutation> {
         let (when, rest) = line.split_once(' ')?;

@@ -17,7 +17,9 @@ use std::time::Instant;
 use storm::{Plan, storm};
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1).filter_map(|a| a.parse::<u64>().ok());
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter_map(|a| a.parse::<u64>().ok());
     let kills = u32::try_from(arguments.next().unwrap_or(200)).unwrap_or(u32::MAX);
     let seed = arguments.next().unwrap_or(1);
     match run(kills, seed) {
@@ -42,7 +44,13 @@ fn run(kills: u32, seed: u64) -> std::io::Result<bool> {
     let dir = std::env::temp_dir().join(format!("cotec-torture-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     let begun = Instant::now();
-    let plan = Plan { binary, dir: dir.clone(), kills, seed, sample: (3, 1024) };
+    let plan = Plan {
+        binary,
+        dir: dir.clone(),
+        kills,
+        seed,
+        sample: (3, 1024),
+    };
     let report = storm(&plan);
     std::fs::remove_dir_all(&dir)?;
     let report = report?;

@@ -1,5 +1,4 @@
 //! What the tests that run the real command share.
-#![allow(dead_code, reason = "each test program uses some of these")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod data;

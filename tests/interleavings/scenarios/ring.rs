@@ -86,9 +86,13 @@ fn stopped_writer(w: &mut World) {
         t.retried(crate::table::SlotId(7), FAULT).unwrap()
     });
     w.process("writer b", |t| {
-        for n in 0..ROUND {
-            t.note(&n.to_string()).unwrap();
-        }
+        model::pass_time(1);
+        // In one go: only the stopped writer and the reader matter.
+        model::unseen(|| {
+            for n in 0..ROUND {
+                t.note(&n.to_string()).unwrap();
+            }
+        });
     });
     w.process("reader", |t| {
         let mut reader = EventReader::default();

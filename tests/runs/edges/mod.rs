@@ -1,10 +1,5 @@
 //! Runs of the real command at the edges: few and many jobs and objects, odd keys, objects that
 //! change or vanish, and directories that cannot be written.
-#![cfg(feature = "embedded")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "../common/mod.rs"]
-mod common;
 
 mod changes;
 mod counts;

@@ -1,14 +1,10 @@
 //! One object of 5 GiB through the real command. It needs 12 GiB of free disk, and says that it
 //! was skipped where there is less; the time is printed (`--nocapture`), not tested.
-#![cfg(feature = "embedded")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
-use common::run::Sandbox;
+use crate::common::run::Sandbox;
 
 const GIB: u64 = 1 << 30;
 const SIZE: u64 = 5 * GIB;

@@ -8,8 +8,8 @@ use std::process::Command;
 use cotec::raster::{SampleSpec, write_sample};
 use nix::sys::stat::Mode;
 
+use super::{COPY_ONE, copy_directory};
 use crate::common::run::{Outcome, Sandbox};
-use crate::{COPY_ONE, copy_directory};
 
 fn one_product() -> Sandbox {
     let sandbox = Sandbox::new();

@@ -1,20 +1,15 @@
 //! The command line as scripts see it: exit codes, what is printed where, and that a mistake is
 //! told once, with its place, before anything is downloaded.
-#![cfg(all(feature = "cli", feature = "embedded"))]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
-mod store_common;
 
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use common::processes::{no_scratch, none_left};
-use common::run::{Coord, Outcome, Sandbox};
+use crate::common::processes::{no_scratch, none_left};
+use crate::common::run::{Coord, Outcome, Sandbox};
+use crate::store_common::{ACCESS, SECRET, Served};
 use cotec::raster::{SampleSpec, write_sample};
 use serde_json::Value;
-use store_common::{ACCESS, SECRET, Served};
 
 /// Writes its input's size.
 const SIZE: &str = r#"

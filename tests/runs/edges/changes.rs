@@ -4,9 +4,9 @@ use std::fs;
 
 use serde_json::Value;
 
+use super::copy_directory;
+use super::memory::{Answer, Bucket, Served};
 use crate::common::run::{Outcome, Sandbox};
-use crate::copy_directory;
-use crate::memory::{Answer, Bucket, Served};
 
 const MIB: usize = 1 << 20;
 

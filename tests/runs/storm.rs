@@ -1,8 +1,6 @@
 //! A short storm: random processes of whole runs are killed at random moments.
-#![cfg(all(feature = "cli", feature = "embedded"))]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../tools/torture/storm.rs"]
+#[path = "../../tools/torture/storm.rs"]
 mod storm;
 
 use storm::{Plan, storm};

@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
+use super::copy_directory;
 use crate::common::run::Sandbox;
-use crate::copy_directory;
 
 #[test]
 fn a_second_run_fetches_only_what_is_not_in_staging_as_the_store_has_it() {

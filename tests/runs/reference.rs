@@ -1,15 +1,11 @@
 //! Indices of real products, through the real command, are those that GDAL and numpy compute.
 //!
 //! Needs the reference data beside the checkout; says that it was skipped where it is absent.
-#![cfg(feature = "embedded")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::data::{near, reference};
-use common::run::{Outcome, Sandbox};
+use crate::common::data::{near, reference};
+use crate::common::run::{Outcome, Sandbox};
 use cotec::raster::{Raster, Samples, read_band};
 use serde_json::Value;
 

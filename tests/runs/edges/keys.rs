@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use cotec::values::staged::staged_path;
 
+use super::copy_directory;
+use super::memory::Bucket;
 use crate::common::run::Sandbox;
-use crate::copy_directory;
-use crate::memory::Bucket;
 
 const PRODUCTS: [&str; 7] = ["odd", "..", ".", "/lead", "a b+c%2F", "ü/日本", "%~dotdot"];
 

@@ -1,16 +1,12 @@
 //! Commands as processors: their arguments, environment, output, failures, and what they leave
 //! behind.
-#![cfg(all(feature = "cli", feature = "embedded"))]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::processes::{living, no_scratch, none_left, until};
-use common::run::{Outcome, Sandbox};
+use crate::common::processes::{living, no_scratch, none_left, until};
+use crate::common::run::{Outcome, Sandbox};
 use cotec::raster::{SampleSpec, write_sample};
 use cotec::table::Table;
 use cotec::values::JobState;
@@ -259,7 +255,7 @@ fn as_a_processor() {
 #[test]
 fn a_processor_can_attach_to_the_table() {
     let me = std::env::current_exe().unwrap();
-    let run = format!("[{me:?}, \"--exact\", \"as_a_processor\", \"{{inputs}}\"]");
+    let run = format!("[{me:?}, \"--exact\", \"commands::as_a_processor\", \"{{inputs}}\"]");
     // libtest takes further arguments as further filters, none of which is a test.
     let sandbox = sandbox(&run);
     sandbox.coord().serve().expect(0);

@@ -1,12 +1,5 @@
 //! Any process of a run may be killed at any instant: the results are those of an undisturbed
 //! run, byte for byte, and nobody is left behind.
-#![cfg(all(feature = "cli", feature = "embedded"))]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
-#[path = "common/gate.rs"]
-mod gate;
-mod store_common;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use common::processes::{
+use crate::common::processes::{
     all_gone, find, lives, living, no_scratch, none_left, of_role, send, table, until,
 };
-use common::run::{Outcome, Running, Sandbox};
+use crate::common::run::{Outcome, Running, Sandbox};
+use crate::gate::Gate;
 use cotec::raster::{SampleSpec, write_sample};
 use cotec::table::{JobId, Table};
 use cotec::values::{JobState, Role};
-use gate::Gate;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 

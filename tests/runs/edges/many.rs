@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use super::copy_directory;
 use crate::common::run::{Outcome, Sandbox};
-use crate::copy_directory;
 
 fn say(what: &str, run: &Outcome) {
     println!("{what}: {:.2} s", run.seconds);

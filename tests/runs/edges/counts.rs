@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use super::{COPY_ONE, copy_directory};
 use crate::common::run::Sandbox;
-use crate::{COPY_ONE, copy_directory};
 
 /// Products `p0`, `p1` and so on with one object each, and what is in it.
 fn products(sandbox: &Sandbox, count: usize) -> Vec<(String, String)> {

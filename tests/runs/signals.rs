@@ -1,22 +1,15 @@
 //! Ctrl-C and its like end a run at once: staging is kept, no result is half written, and nobody
 //! is left behind. A reader of the output that goes away ends nothing.
-#![cfg(all(feature = "cli", feature = "embedded"))]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
-#[path = "common/gate.rs"]
-mod gate;
-mod store_common;
 
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::processes::{living, no_scratch, none_left, send, until};
-use common::run::{Outcome, Running, Sandbox};
+use crate::common::processes::{living, no_scratch, none_left, send, until};
+use crate::common::run::{Outcome, Running, Sandbox};
+use crate::gate::Gate;
 use cotec::raster::{SampleSpec, write_sample};
-use gate::Gate;
 use nix::sys::signal::Signal;
 
 const JOBS: &str = r#"

@@ -1,0 +1,19 @@
+//! Whole runs of the real commands: what they compute, what they survive, and how they end.
+#![cfg(all(feature = "cli", feature = "embedded"))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/gate.rs"]
+mod gate;
+#[path = "../store_common/mod.rs"]
+mod store_common;
+
+mod big;
+mod cli;
+mod commands;
+mod deaths;
+mod edges;
+mod reference;
+mod signals;
+mod storm;

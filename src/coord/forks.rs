@@ -7,6 +7,7 @@ use crate::fetch::{self, FetchConfig};
 use crate::plan::{self, PlanErrorKind, PlanOptions};
 use crate::store::{S3Store, StoreConfig};
 use crate::sys::command;
+use crate::sys::death;
 use crate::sys::segment::Started;
 use crate::table::Table;
 use crate::task::JobFile;
@@ -45,6 +46,7 @@ pub(super) struct ServerSpec {
 impl Shared<'_> {
     /// Runs a role to its end; the value is the process's exit status.
     pub fn body(&self, role: Role, started: Option<&Started>) -> i32 {
+        death::role(role.name());
         let outcome = match role {
             Role::Planner => return self.plan(),
             Role::Downloader => self.fetch(),

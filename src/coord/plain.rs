@@ -338,6 +338,9 @@ pub(super) fn bytes(n: u64) -> String {
 
 /// Seconds as a person says them.
 pub(super) fn duration(seconds: f64) -> String {
+    if seconds < 0.9995 {
+        return format!("{:.0} ms", seconds * 1000.0);
+    }
     if seconds < 99.5 {
         return format!("{seconds:.1} s");
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::sys::death;
 use crate::table::{ObjectClaim, Table, TableError};
 use crate::values::{ByteRange, Fault, staged};
 
@@ -111,7 +112,10 @@ impl Object {
             }
         }
         match self.fault {
-            None => table.publish_object(self.claim, self.fetched)?,
+            None => {
+                death::point("object-placed");
+                table.publish_object(self.claim, self.fetched)?
+            }
             Some(fault) => {
                 let _ = fs::remove_file(&self.landing.path);
                 table.fail_object(self.claim, fault)?

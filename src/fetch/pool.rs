@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::store::S3Store;
+use crate::sys::death;
 use crate::table::{Phase, Table, TableError};
 use crate::values::staged::Tree;
 use crate::values::{ByteRange, Limits};
@@ -284,6 +285,7 @@ impl Shared {
         }
         let claim = object.borrow().claim;
         // A claim that was taken away is noticed when the object ends.
+        death::point("part-landed");
         let _ = self.table.publish_range(claim, range);
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod command;
+pub mod death;
 pub mod fork;
 pub mod futex;
 pub mod mapping;

@@ -65,6 +65,8 @@ pub enum Seed {
     FenceOfTheRinger,
     /// The fence between the two words is left out when a sleeper counts itself.
     FenceOfTheSleeper,
+    /// The fence between the two words is left out when a range is published.
+    FenceOfTheRange,
     /// An event's stamp is stored without release.
     StampRelaxed,
 }

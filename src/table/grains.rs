@@ -4,6 +4,7 @@
 //! grain, under the attempt that set them, so that a claim that was swept cannot set any more.
 //! An object of up to 32 MiB has its one word in the slot, a larger one in the grain words.
 
+use crate::sys::death;
 use crate::sys::futex::{self, Mask};
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{AtomicU64, Ordering, fence, seeded};
@@ -135,7 +136,10 @@ impl Table {
             }
             grain = upto;
         }
-        fence(Ordering::SeqCst);
+        if !seeded(Seed::FenceOfTheRange) {
+            fence(Ordering::SeqCst);
+        }
+        death::point("range-published");
         let seen = self.load_slot(claim.slot)?;
         if seen.0 & Word::RANGE_WAITER != 0 && !seeded(Seed::RangeSilent) {
             self.tell_range_waiters(claim.slot)?;

@@ -14,6 +14,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::sys::clock::now_ns;
+use crate::sys::death;
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{AtomicU64, Ordering, fence, seeded};
 use crate::values::clock::Deadline;
@@ -253,20 +254,24 @@ impl Table {
         ] {
             self.job_word(job, field)?.store(value, Ordering::Release);
         }
+        death::point("job-written");
         for (i, slot) in spec.inputs.iter().enumerate() {
             self.link(first as u32 + i as u32, *slot, job)?;
         }
+        death::point("job-linked");
         Ok(job)
     }
 
     /// Opens a job for the world: from void to waiting, and on from there.
     fn open_job(&self, job: JobId) -> Result<()> {
+        death::point("job-named");
         let waiting = Word::new(JobState::Waiting as u8, 0, Owner::NONE);
         let word = self.job_word(job, 0)?;
         if word
             .compare_exchange(0, waiting.0, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
         {
+            death::point("job-opened");
             let (_, count) = self.job_nodes(job)?;
             self.emit(EventKind::JobWaiting, job.0, count.into())?;
         }
@@ -313,6 +318,7 @@ impl Table {
             .compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
         {
+            death::point("job-made-ready");
             self.emit(EventKind::JobReady, job.0, 0)?;
             self.mark_ready(job)?;
         }
@@ -332,6 +338,7 @@ impl Table {
             return ready::set(&self.mem, job.0);
         }
         ready::set(&self.mem, job.0)?;
+        death::point("job-marked");
         Table::JOBS_BELL.ring(&self.mem, 1)
     }
 
@@ -379,13 +386,16 @@ impl Table {
             if seeded(Seed::JobClaimedByStore) {
                 seen = Word(word.load(Ordering::SeqCst));
             }
+            death::point("job-claiming");
             if word
                 .compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst)
                 .is_err()
             {
                 continue;
             }
+            death::point("job-claimed");
             self.unmark(job)?;
+            death::point("job-unmarked");
             let claim = JobClaim { job, attempt };
             if self.inputs_still_ready(claim, me)? {
                 self.emit(EventKind::JobRunning, job.0, attempt.into())?;
@@ -447,10 +457,13 @@ impl Table {
                 )
             }
         };
+        death::point("job-finishing");
         let moved = self.move_job(claim.job, me, claim.attempt, to)?;
         if moved {
+            death::point("job-finished");
             self.emit(kind, claim.job.0, value)?;
             self.wake_if_finished()?;
+            death::point("end-told");
         }
         Ok(moved)
     }

@@ -13,6 +13,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::sys::death;
 use crate::sys::futex::{self, Mask};
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{AtomicU64, Ordering, fence, seeded};
@@ -145,7 +146,9 @@ impl Table {
         }
         set::back(&self.mem, place, hash)?;
         let made = self.write_slot(spec)?;
+        death::point("object-written");
         let slot = set::insert(&self.mem, place, hash, made.0, |s| self.key_is(s, spec.key))?;
+        death::point("object-named");
         self.want(SlotId(slot))?;
         Ok(SlotId(slot))
     }
@@ -192,8 +195,11 @@ impl Table {
                 .with(seen.waiters());
             match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => {
+                    death::point("object-wanted");
                     self.emit(EventKind::ObjectWanted, slot.0, self.size(slot)?)?;
-                    return self.wanted_again(slot);
+                    self.wanted_again(slot)?;
+                    death::point("object-told");
+                    return Ok(());
                 }
                 Err(other) => seen = Word(other),
             }
@@ -244,8 +250,10 @@ impl Table {
             if seeded(Seed::ObjectClaimedByStore) {
                 seen = Word(word.load(Ordering::SeqCst));
             }
+            death::point("object-claiming");
             match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => {
+                    death::point("object-claimed");
                     self.tag_grains(slot, attempt)?;
                     self.emit(EventKind::ObjectFetching, slot.0, attempt.into())?;
                     return Ok(Some(ObjectClaim { slot, attempt }));
@@ -259,8 +267,10 @@ impl Table {
     /// Publishes a claimed object: all its bytes stand in staging. `fetched` is how many of them
     /// came from the store. False if the claim is no longer this process's.
     pub fn publish_object(&self, claim: ObjectClaim, fetched: u64) -> Result<bool> {
+        death::point("object-publishing");
         let moved = self.end_claim(claim, ObjectState::Ready)?;
         if moved {
+            death::point("object-published");
             self.emit(EventKind::ObjectReady, claim.slot.0, fetched)?;
             self.tell_jobs(claim.slot)?;
         }
@@ -338,6 +348,7 @@ impl Table {
             let next = Word::new(to as u8, kept, Owner::NONE).with(seen.waiters());
             match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => {
+                    death::point("object-moved");
                     if to != ObjectState::Wanted {
                         self.wake_waiters(slot, next)?;
                     }

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::sys::clock::now_ns;
+use crate::sys::death;
 use crate::sys::proc;
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{AtomicU64, Ordering, seeded};
@@ -112,6 +113,7 @@ impl Table {
             {
                 continue;
             }
+            death::point("record-taken");
             let head = self.field(index, GENERATION_AND_ROLE)?;
             // Generations go round after a million uses of one record, and are never 0: record 0
             // of generation 0 would be nobody.

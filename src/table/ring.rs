@@ -7,6 +7,7 @@
 //! into theirs: so the stamp also holds a check of what the record says.
 
 use crate::sys::clock::now_ns;
+use crate::sys::death;
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{Ordering, fence, seeded};
 use crate::values::{Event, EventKind, Role};
@@ -91,7 +92,10 @@ impl Table {
             u32::try_from(products).unwrap_or(u32::MAX),
             jobs.into(),
         )?;
-        self.set_phase(super::Phase::Planned)
+        death::point("all-registered");
+        self.set_phase(super::Phase::Planned)?;
+        death::point("planned");
+        Ok(())
     }
 
     /// The text of a [`EventKind::Note`].

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::sys::death;
 use crate::table::{JobClaim, Phase, Table, TableError};
 use crate::task::{JobFile, JobPayload, Processor, Task};
 use crate::values::clock::Deadline;
@@ -135,6 +136,7 @@ fn process(config: &WorkConfig<'_>, job: &Job<'_>, result: &mut JobResult) -> Re
         }
         Processor::Native => native(config, job)?,
     }
+    death::point("result-written");
     for file in job.task.result_files() {
         let (from, to) = (job.scratch.join(&file), out.join(&file));
         if !from.exists() {
@@ -143,6 +145,7 @@ fn process(config: &WorkConfig<'_>, job: &Job<'_>, result: &mut JobResult) -> Re
         place(&from, &to).map_err(|e| Failure::output(&to, &e))?;
         result.outputs.push(to);
     }
+    death::point("result-placed");
     Ok(())
 }
 

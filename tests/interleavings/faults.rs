@@ -1,33 +1,54 @@
-use crate::sys::seeded::Seed;
+//! The faults that are seeded one at a time, and the scenario that must notice each.
+//!
+//! The faults that only a weak memory order shows are those of `tests/weak_memory`.
+
+use crate::sys::seeded::Seed::{self, *};
+
 pub const FAULTS: &[(Seed, &str)] = &[
-    (Seed::WakeMissing, ""),
-    (Seed::WaitersForgotten, ""),
-    (Seed::AttemptReset, ""),
-    (Seed::PublishUnchecked, ""),
-    (Seed::ObjectClaimedByStore, ""),
-    (Seed::JobClaimedByStore, ""),
-    (Seed::NameInsertedByStore, ""),
-    (Seed::SummaryNotSetAgain, ""),
-    (Seed::ReadyNotSetAgain, ""),
-    (Seed::SummarySilent, ""),
-    (Seed::WatchNotLookedAt, ""),
-    (Seed::ListCutShort, ""),
-    (Seed::FailureNotPassedOn, ""),
-    (Seed::RungTooEarly, ""),
-    (Seed::SleeperUncounted, ""),
-    (Seed::EndsSilently, ""),
-    (Seed::PhaseSilent, ""),
-    (Seed::GenerationKept, ""),
-    (Seed::RecordsFreedFirst, ""),
-    (Seed::HintsNotRecomputed, ""),
-    (Seed::HandedOnSilently, ""),
-    (Seed::GrainTagUnchecked, ""),
-    (Seed::RangeNotLookedAtAgain, ""),
-    (Seed::RangeSilent, ""),
-    (Seed::StampUnchecked, ""),
-    (Seed::FenceOfTheSlot, ""),
-    (Seed::FenceOfTheJob, ""),
-    (Seed::FenceOfTheRinger, ""),
-    (Seed::FenceOfTheSleeper, ""),
-    (Seed::StampRelaxed, ""),
+    (WakeMissing, "fetch against wait"),
+    (WaitersForgotten, "fail against wait"),
+    (AttemptReset, "release against a late publish"),
+    (PublishUnchecked, "release against a late publish"),
+    (ObjectClaimedByStore, "two claims of one object"),
+    (JobClaimedByStore, "two claims of one job"),
+    (NameInsertedByStore, "one key registered twice"),
+    (
+        SummaryNotSetAgain,
+        "a job becomes ready while another is claimed",
+    ),
+    (
+        SummarySilent,
+        "a job becomes ready while another is claimed",
+    ),
+    (ReadyNotSetAgain, "a worker dies"),
+    (
+        WatchNotLookedAt,
+        "a job registered while its input becomes ready",
+    ),
+    (ListCutShort, "two jobs share an input"),
+    (
+        FailureNotPassedOn,
+        "one input fails while the other becomes ready",
+    ),
+    (
+        RungTooEarly,
+        "a job becomes ready while workers fall asleep",
+    ),
+    (
+        SleeperUncounted,
+        "an object is wanted while the downloader falls asleep",
+    ),
+    (EndsSilently, "two last jobs end at once"),
+    (PhaseSilent, "planning ends while workers fall asleep"),
+    (GenerationKept, "two sweeps at once and a new process"),
+    (RecordsFreedFirst, "a sweeper dies"),
+    (HintsNotRecomputed, "a downloader dies"),
+    (HandedOnSilently, "a worker dies"),
+    (
+        GrainTagUnchecked,
+        "a late range of a claim that was released",
+    ),
+    (RangeNotLookedAtAgain, "range publish against range wait"),
+    (RangeSilent, "two ranges against two range waits"),
+    (StampUnchecked, "a stopped writer is lapped"),
 ];

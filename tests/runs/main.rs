@@ -14,6 +14,7 @@ mod cli;
 mod commands;
 mod deaths;
 mod edges;
+mod points;
 mod reference;
 mod signals;
 mod storm;

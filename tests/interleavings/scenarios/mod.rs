@@ -41,3 +41,11 @@ const fn deadly(name: &'static str, body: fn(&mut crate::world::World)) -> Scena
         ..scenario(name, body)
     }
 }
+
+/// One in which every single access matters, not only the moves.
+const fn fine(name: &'static str, body: fn(&mut crate::world::World)) -> Scenario {
+    Scenario {
+        fine: true,
+        ..scenario(name, body)
+    }
+}

@@ -1,14 +1,14 @@
 //! Registrations: a name is one record, whoever comes first and whoever dies.
 
-use super::{deadly, scenario};
+use super::{deadly, fine, scenario};
 use crate::model;
 use crate::table::Table;
 use crate::values::{JobState, ObjectState};
 use crate::world::{Scenario, World, fetch, job, object};
 
 pub const SCENARIOS: &[Scenario] = &[
-    scenario("one key registered twice", one_key),
-    scenario("one job registered twice", one_job),
+    fine("one key registered twice", one_key),
+    fine("one job registered twice", one_job),
     scenario(
         "a job registered while its input becomes ready",
         job_against_ready,

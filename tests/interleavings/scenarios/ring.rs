@@ -1,6 +1,6 @@
 //! The ring of events: what a reader believes was written as it is.
 
-use super::{deadly, scenario};
+use super::{deadly, fine, scenario};
 use crate::model;
 use crate::table::{EventReader, Table};
 use crate::values::Limits;
@@ -12,14 +12,6 @@ pub const SCENARIOS: &[Scenario] = &[
     fine("a stopped writer is lapped", stopped_writer),
     deadly("a writer of events dies", writer_dies),
 ];
-
-/// Whether a record is torn is a matter of each single access.
-const fn fine(name: &'static str, body: fn(&mut World)) -> Scenario {
-    Scenario {
-        fine: true,
-        ..scenario(name, body)
-    }
-}
 
 const ROUND: u32 = 16;
 

@@ -1,0 +1,5 @@
+//! Time stands still.
+
+pub fn now_ns() -> u64 {
+    1
+}

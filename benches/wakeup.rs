@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use cotec::sys::clock::now_ns;
 use cotec::sys::fork::fork;
-use cotec::sys::futex::{self, Mask};
+use cotec::sys::futex;
 use cotec::sys::mapping::Mapping;
 use cotec::sys::sync::{AtomicU64, Ordering};
 use cotec::table::{ObjectClaim, ObjectSpec, SlotId, Table};
@@ -53,12 +53,12 @@ struct BareFutex<'a>(&'a AtomicU64);
 impl Way for BareFutex<'_> {
     fn sleep(&mut self, round: usize) {
         while self.0.load(Ordering::Acquire) <= round as u64 {
-            futex::wait(self.0, round as u32, Mask::STATE, None);
+            futex::wait(self.0, round as u32, None);
         }
     }
     fn wake(&mut self, round: usize) {
         self.0.store(round as u64 + 1, Ordering::Release);
-        futex::wake(self.0, 1, Mask::ALL);
+        futex::wake(self.0, 1);
     }
 }
 
@@ -282,12 +282,12 @@ fn crowd() {
             &page,
             || {
                 while word.load(Ordering::Acquire) == 0 {
-                    futex::wait(word, 0, Mask::STATE, None);
+                    futex::wait(word, 0, None);
                 }
             },
             || {
                 word.store(1, Ordering::Release);
-                futex::wake(word, u32::MAX, Mask::ALL);
+                futex::wake(word, u32::MAX);
             },
         );
         let table = Table::create(Limits::for_objects(64))

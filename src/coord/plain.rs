@@ -117,7 +117,7 @@ pub(super) fn progress_text(progress: &Progress<'_>) -> String {
         "{:>4.0} s  {} of {}{of} · {}/s · objects {}/{}{of} · jobs {} waiting, {} ready, {} running, {} done",
         progress.at,
         bytes(progress.bytes),
-        bytes(tally.object_bytes),
+        bytes(tally.to_fetch()),
         bytes((progress.bytes as f64 / progress.at.max(0.001)) as u64),
         tally.objects_ready,
         tally.objects,
@@ -282,10 +282,10 @@ fn held_back_text(s: &Summary) -> String {
         "workers" => format!(
             "held back by the workers: ready jobs waited for one in {} of the time; {}",
             percent(held.waiting_for_workers),
-            if s.workers < s.cores {
-                "more --workers may help"
+            if held.cores_busy > 0.8 {
+                "all cores were busy: more cores would help"
             } else {
-                "the processors are the limit: more cores would help"
+                "more --workers may help"
             }
         ),
         _ => "held back by nothing in particular".to_owned(),

@@ -101,6 +101,8 @@ pub struct HeldBack {
     pub waiting_for_workers: f64,
     /// Share of the download's time that went into writing to staging.
     pub writing_to_staging: f64,
+    /// Share of the cores' time that this run's processes used.
+    pub cores_busy: f64,
 }
 
 /// A job's record.
@@ -186,7 +188,7 @@ impl Ending<'_> {
             outcome: self.outcome.to_owned(),
             seconds: self.seconds,
             workers: self.workers,
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: cores(),
             synthetic: self.synthetic,
             products: self.tally.products,
             objects: ObjectsRecord {
@@ -234,6 +236,7 @@ impl Ending<'_> {
             waiting_for_data,
             waiting_for_workers,
             writing_to_staging: writing,
+            cores_busy: share(cpu_seconds(), self.seconds * cores() as f64),
         }
     }
 
@@ -296,6 +299,20 @@ impl Ending<'_> {
         }
         Ok(failed)
     }
+}
+
+/// Cores that this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// CPU seconds of all processes of the run that have ended.
+fn cpu_seconds() -> f64 {
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeValLike;
+    getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0.0, |usage| {
+        (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6
+    })
 }
 
 fn share(part: f64, whole: f64) -> f64 {

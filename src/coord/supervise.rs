@@ -9,7 +9,7 @@ use crate::sys::clock::now_ns;
 use crate::sys::fork;
 use crate::sys::pidfd::Ended;
 use crate::sys::signals::Signals;
-use crate::table::{EventReader, Phase, TableError};
+use crate::table::{EventReader, Phase, SlotId, TableError};
 use crate::values::{EventKind, Fault, FaultCode, Role};
 
 use super::children::{self, Children, Kid, ends_run};
@@ -236,7 +236,12 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             let first_time = event.kind == EventKind::ObjectWanted && self.seen.insert(event.id);
             self.tally.count(&event, first_time);
             match event.kind {
-                EventKind::ObjectReady => self.unreachable = 0,
+                EventKind::ObjectReady => {
+                    self.unreachable = 0;
+                    if event.value == 0 {
+                        self.tally.staged_bytes += table.size(SlotId(event.id))?;
+                    }
+                }
                 EventKind::ObjectFailed
                     if Fault::from_bits(event.value as u32).map(|f| f.code)
                         == Some(FaultCode::Unreachable) =>

@@ -9,6 +9,8 @@ pub struct Tally {
     pub objects: u64,
     /// Their bytes.
     pub object_bytes: u64,
+    /// Bytes of objects that were in staging already.
+    pub staged_bytes: u64,
     /// Objects being fetched.
     pub fetching: u64,
     /// Objects in staging.
@@ -51,6 +53,11 @@ impl Tally {
             last_ns: begun_ns,
             ..Tally::default()
         }
+    }
+
+    /// Bytes that come from the store in this run.
+    pub fn to_fetch(&self) -> u64 {
+        self.object_bytes.saturating_sub(self.staged_bytes)
     }
 
     /// Jobs that wait for inputs.

@@ -53,7 +53,7 @@ impl Observer for TerminalObserver {
         let mut text = format!(
             "{} of {}{more} · {}/s · objects {}/{}{more}\njobs: {} waiting, {} ready, {} running, {} done",
             bytes(progress.bytes),
-            bytes(tally.object_bytes),
+            bytes(tally.to_fetch()),
             bytes(rate as u64),
             tally.objects_ready,
             tally.objects,
@@ -68,9 +68,8 @@ impl Observer for TerminalObserver {
         if let Some(left) = time_left(progress) {
             text.push_str(&format!(" · about {} left", duration(left)));
         }
-        self.bar.set_length(tally.object_bytes.max(1));
-        self.bar
-            .set_position(progress.bytes.min(tally.object_bytes));
+        self.bar.set_length(tally.to_fetch().max(1));
+        self.bar.set_position(progress.bytes.min(tally.to_fetch()));
         self.bar.set_message(text);
     }
 }

@@ -14,19 +14,6 @@ use crate::sys::sync::AtomicU64;
 /// The most words that one [`wait_any`] can watch: the kernel's limit.
 pub const WAIT_ANY_MAX: usize = 128;
 
-/// Which sleepers of a word a wake-up is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mask(NonZeroU32);
-
-impl Mask {
-    /// Those who wait until the state changes.
-    pub const STATE: Mask = Mask(NonZeroU32::MIN);
-    /// Those who wait for a range.
-    pub const RANGE: Mask = Mask(NonZeroU32::MIN.saturating_add(1));
-    /// Everybody.
-    pub const ALL: Mask = Mask(NonZeroU32::MAX);
-}
-
 /// The 32 bits that the kernel looks at: on a little-endian machine they come first.
 fn low_half(word: &AtomicU64) -> &AtomicU32 {
     let first = std::ptr::from_ref(word).cast::<AtomicU32>();
@@ -48,9 +35,9 @@ fn timespec(ns: u64) -> Timespec {
     }
 }
 
-/// Sleeps while the low half of `word` is `expected`, until woken for `mask` or until
+/// Sleeps while the low half of `word` is `expected`, until woken or until
 /// `deadline_ns`. May return without a reason: the caller looks at the word again.
-pub fn wait(word: &AtomicU64, expected: u32, mask: Mask, deadline_ns: Option<u64>) {
+pub fn wait(word: &AtomicU64, expected: u32, deadline_ns: Option<u64>) {
     let at = deadline_ns.map(timespec);
     // Every outcome (woken, changed already, interrupted, timed out) means: look again.
     let _ = futex::wait_bitset(
@@ -58,14 +45,16 @@ pub fn wait(word: &AtomicU64, expected: u32, mask: Mask, deadline_ns: Option<u64
         Flags::empty(),
         expected,
         at.as_ref(),
-        mask.0,
+        NonZeroU32::MAX,
     );
 }
 
-/// Wakes up to `count` sleepers of `word` that wait for something in `mask`.
-pub fn wake(word: &AtomicU64, count: u32, mask: Mask) {
+/// Wakes up to `count` sleepers of `word`; returns how many.
+pub fn wake(word: &AtomicU64, count: u32) -> usize {
+    // The kernel takes the count for a signed number, and a negative one for 1.
+    let count = count.min(i32::MAX as u32);
     // The only error is a bad address, which a reference cannot be.
-    let _ = futex::wake_bitset(low_half(word), Flags::empty(), count, mask.0);
+    futex::wake(low_half(word), Flags::empty(), count).unwrap_or(0)
 }
 
 /// Sleeps while each word's low half is as expected; at most [`WAIT_ANY_MAX`] words are watched.
@@ -91,7 +80,7 @@ pub fn wait_any(words: &[(&AtomicU64, u32)], deadline_ns: Option<u64>) {
         ClockId::Monotonic,
     );
     if let (Err(Errno::NOSYS | Errno::PERM), Some((word, expected))) = (outcome, words.first()) {
-        wait(word, *expected, Mask::STATE, deadline_ns);
+        wait(word, *expected, deadline_ns);
     }
 }
 
@@ -104,26 +93,33 @@ mod tests {
     #[test]
     fn a_changed_word_does_not_sleep_and_a_deadline_ends_the_sleep() {
         let word = AtomicU64::new(7 | 9 << 32);
-        wait(&word, 8, Mask::STATE, None);
-        wait(&word, 7, Mask::STATE, Some(now_ns() + 1_000_000));
+        wait(&word, 8, None);
+        wait(&word, 7, Some(now_ns() + 1_000_000));
         wait_any(&[(&word, 7)], Some(now_ns() + 1_000_000));
         wait_any(&[(&word, 8)], None);
     }
 
     #[test]
-    fn a_wake_reaches_only_its_mask() {
+    fn a_wake_for_all_reaches_all() {
         let word = AtomicU64::new(1);
         std::thread::scope(|s| {
-            let sleeper = s.spawn(|| {
-                while word.load(Ordering::SeqCst) == 1 {
-                    wait(&word, 1, Mask::RANGE, None);
-                }
-            });
-            word.store(2, Ordering::SeqCst);
-            while !sleeper.is_finished() {
-                wake(&word, u32::MAX, Mask::RANGE);
-                std::thread::yield_now();
+            for _ in 0..4 {
+                s.spawn(|| {
+                    while word.load(Ordering::SeqCst) == 1 {
+                        wait(&word, 1, None);
+                    }
+                });
             }
+            // They fall asleep again until one wake-up has met all four of them.
+            let given_up = now_ns() + 10_000_000_000;
+            let mut most = 0;
+            while most < 4 && now_ns() < given_up {
+                std::thread::yield_now();
+                most = most.max(wake(&word, u32::MAX));
+            }
+            word.store(2, Ordering::SeqCst);
+            while wake(&word, 1) > 0 {}
+            assert_eq!(most, 4);
         });
     }
 }

@@ -5,7 +5,7 @@
 //! that is killed leaves its count behind, which costs later rings a system call and nothing
 //! else. Ringing with nobody asleep makes no system call.
 
-use crate::sys::futex::{self, Mask};
+use crate::sys::futex;
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{Ordering, fence, seeded};
 
@@ -28,7 +28,7 @@ impl Bell {
             fence(Ordering::SeqCst);
         }
         if mem.word(self.sleepers)?.load(Ordering::SeqCst) != 0 {
-            futex::wake(bell, count, Mask::ALL);
+            futex::wake(bell, count);
         }
         Ok(())
     }
@@ -50,7 +50,7 @@ impl Bell {
         }
         let outcome = work();
         if matches!(outcome, Ok(false)) {
-            futex::wait(bell, seen, Mask::ALL, deadline_ns);
+            futex::wait(bell, seen, deadline_ns);
         }
         sleepers.fetch_sub(one, Ordering::SeqCst);
         outcome.map(|_| ())

@@ -5,7 +5,7 @@
 //! An object of up to 32 MiB has its one word in the slot, a larger one in the grain words.
 
 use crate::sys::death;
-use crate::sys::futex::{self, Mask};
+use crate::sys::futex;
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{AtomicU64, Ordering, fence, seeded};
 use crate::values::{ByteRange, Limits, Word};
@@ -160,7 +160,7 @@ impl Table {
         let _ = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |seen| {
             Some(seen & !0xffff_ffff | u64::from((seen as u32).wrapping_add(1)))
         });
-        futex::wake(count, u32::MAX, Mask::ALL);
+        futex::wake(count, u32::MAX);
         Ok(())
     }
 

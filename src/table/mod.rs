@@ -18,8 +18,10 @@
 //! # Why no wake-up is lost
 //!
 //! A sleeper sets its bit in the word with a compare-and-swap and hands the resulting 32 bits to
-//! the kernel, which does not put it to sleep if they differ. A mover replaces the word, bits
-//! and all, and wakes whoever the old word said was asleep. Where two words are involved (a slot
+//! the kernel, which does not put it to sleep if they differ. A mover replaces the word, wakes
+//! whoever its bits say is asleep, and only then takes the bits away, so that a sweep can do it
+//! for a mover that died in between. Who waits for a range sleeps on a count beside the word,
+//! because ranges land without changing the word. Where two words are involved (a slot
 //! and a job, a bell and the ready bits) each side writes its own, passes a sequentially
 //! consistent fence, and reads the other's: at least one sees both.
 

@@ -14,7 +14,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::sys::death;
-use crate::sys::futex::{self, Mask};
+use crate::sys::futex;
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{AtomicU64, Ordering, fence, seeded};
 use crate::values::{EventKind, Fault, Limits, ObjectState, Owner, Word};
@@ -366,7 +366,7 @@ impl Table {
             return Ok(());
         }
         let word = self.slot_word(slot, 0)?;
-        futex::wake(word, u32::MAX, Mask::ALL);
+        futex::wake(word, u32::MAX);
         if seen.0 & Word::RANGE_WAITER != 0 {
             self.tell_range_waiters(slot)?;
         }

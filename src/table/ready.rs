@@ -1,8 +1,9 @@
 //! The ready jobs, as bits in priority order under two levels of summary.
 //!
-//! A summary bit may be set with nothing below it, which costs a look; it is never left clear
-//! with something below it, except between two instructions of a process that dies there, and
-//! the sweep that follows each death sets every bit again that should be set.
+//! A summary bit may be set with nothing below it, which costs a look. It is clear with something
+//! below it only for a moment, while a job is marked or another one's mark is taken away; who
+//! ends that moment rings the bell. A process that dies in it leaves it to the sweep that follows
+//! each death, which sets every bit again that should be set.
 
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{Ordering, fence, seeded};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::sys::clock::now_ns;
-use crate::sys::futex::{self, Mask, WAIT_ANY_MAX};
+use crate::sys::futex::{self, WAIT_ANY_MAX};
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{Ordering, fence, seeded};
 use crate::values::clock::Deadline;
@@ -42,7 +42,7 @@ impl Table {
             let until = deadline.or_within(now_ns(), LOOK_AGAIN);
             if let Some(marked) = self.mark(slot, Word::WAITER, || Ok(false))? {
                 let word = self.slot_word(slot, 0)?;
-                futex::wait(word, marked.futex(), Mask::STATE, Some(until));
+                futex::wait(word, marked.futex(), Some(until));
             }
             self.still_running(until)?;
         }
@@ -76,7 +76,7 @@ impl Table {
                 || Ok(self.grains_landed(slot, range)? && !seeded(Seed::RangeNotLookedAtAgain));
             let until = deadline.or_within(now_ns(), LOOK_AGAIN);
             if self.mark(slot, Word::RANGE_WAITER, landed)?.is_some() {
-                futex::wait(count, seen, Mask::ALL, Some(until));
+                futex::wait(count, seen, Some(until));
             }
             self.still_running(until)?;
         }

@@ -7,14 +7,14 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../src/table/mod.rs"]
-#[allow(
+#[expect(
     dead_code,
     unused_imports,
-    reason = "the scenarios use the part of it that moves words"
+    reason = "the scenarios move words, and no more"
 )]
 mod table;
 #[path = "../../src/values/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "as above")]
+#[expect(dead_code, reason = "as above")]
 mod values;
 
 mod explore;

@@ -51,7 +51,6 @@ pub struct Setting {
 /// A task asleep on some words.
 pub struct Sleep {
     pub words: Vec<usize>,
-    pub mask: u32,
     pub deadline_ns: Option<u64>,
 }
 
@@ -406,10 +405,8 @@ fn rouse(count: u32, is: impl Fn(&Sleep) -> bool) {
 }
 
 /// Wakes the first `count` sleepers of a word.
-pub fn wake(word: usize, count: u32, mask: u32) {
-    rouse(count, |sleep| {
-        sleep.words.contains(&word) && sleep.mask & mask != 0
-    });
+pub fn wake(word: usize, count: u32) {
+    rouse(count, |sleep| sleep.words.contains(&word));
 }
 
 /// Moves the time on; sleeps whose deadline is reached end.

@@ -1,6 +1,7 @@
-//! The same source with real threads over the heap: no kernel, no mapping, no scheduler. This is
-//! the part that an interpreter such as Miri can run:
-//! `cargo +nightly miri test --no-default-features --test interleavings native`.
+//! The same source with real threads over the heap: no kernel, no mapping, no scheduler. Nothing
+//! in it needs more than an interpreter such as Miri has, so that it can be run as
+//! `cargo +nightly miri test --no-default-features --test interleavings native`. The toolchain
+//! that this was written with has no Miri: that this runs there has not been shown.
 
 use std::time::Duration;
 

@@ -38,7 +38,8 @@ impl fmt::Display for Account {
     }
 }
 
-/// How many times the usual number of schedules: `COTEC_INTERLEAVINGS`, else 1.
+/// How many times the usual number of schedules: `COTEC_INTERLEAVINGS`, else 1. More than 1 also
+/// allows one preemption more.
 pub fn scale() -> usize {
     std::env::var("COTEC_INTERLEAVINGS")
         .ok()
@@ -50,6 +51,7 @@ pub fn scale() -> usize {
 pub fn run(scenario: &Scenario, seed: Option<Seed>, scale: usize) -> Account {
     let begun = Instant::now();
     let mut account = Account::default();
+    let more = usize::from(scale > 1);
     let lives = Setting {
         seed,
         die_at: None,
@@ -58,15 +60,15 @@ pub fn run(scenario: &Scenario, seed: Option<Seed>, scale: usize) -> Account {
             false => Detail::Coarse,
         },
     };
-    all_bounded(scenario, lives, 12_000 * scale, &mut account);
-    by_chance(scenario, lives, 150 * scale, &mut account);
+    all_bounded(scenario, lives, 40_000 * scale, more, &mut account);
+    by_chance(scenario, lives, 400 * scale, &mut account);
     let mut died = scenario.deaths;
     while died && account.failure.is_none() {
         let setting = Setting {
             die_at: Some(account.deaths + 1),
             ..lives
         };
-        died = all_bounded(scenario, setting, 1_500 * scale, &mut account);
+        died = all_bounded(scenario, setting, 4_000 * scale, more, &mut account);
         died |= by_chance(scenario, setting, 20 * scale, &mut account);
         account.deaths += usize::from(died);
     }
@@ -75,10 +77,16 @@ pub fn run(scenario: &Scenario, seed: Option<Seed>, scale: usize) -> Account {
 }
 
 /// Every schedule with 0 preemptions, with 1, and so on. True if the mortal process died.
-fn all_bounded(s: &Scenario, setting: Setting, most: usize, account: &mut Account) -> bool {
+fn all_bounded(
+    s: &Scenario,
+    setting: Setting,
+    most: usize,
+    more: usize,
+    account: &mut Account,
+) -> bool {
     let mut died = false;
     let mut exhausted = None;
-    for preemptions in 0..=s.preemptions {
+    for preemptions in 0..=s.preemptions + more {
         if account.failure.is_some() {
             return died;
         }

@@ -20,53 +20,31 @@ const LIMITS: Limits = Limits {
     events: 16,
 };
 
-pub struct Scenario {
-    pub name: &'static str,
-    pub body: fn(),
-    pub preemptions: usize,
-}
-
-pub const SCENARIOS: &[Scenario] = &[
-    Scenario {
-        name: "a job is opened while its input becomes ready",
-        body: open_against_ready,
-        preemptions: 3,
-    },
-    Scenario {
-        name: "two inputs become ready at once",
-        body: two_inputs,
-        preemptions: 2,
-    },
-    Scenario {
-        name: "a job becomes ready while a worker falls asleep",
-        body: ready_against_sleep,
-        preemptions: 2,
-    },
-    Scenario {
-        name: "the run is stopped while a worker falls asleep",
-        body: stop_against_sleep,
-        preemptions: 3,
-    },
-    Scenario {
-        name: "two last jobs end at once",
-        body: two_last_jobs,
-        preemptions: 2,
-    },
-    Scenario {
-        name: "an object becomes ready while somebody falls asleep",
-        body: ready_against_wait,
-        preemptions: 3,
-    },
-    Scenario {
-        name: "a range lands while somebody falls asleep",
-        body: range_against_wait,
-        preemptions: 3,
-    },
-    Scenario {
-        name: "an event is read while it is written",
-        body: event,
-        preemptions: 3,
-    },
+/// All scenarios, by name.
+pub const SCENARIOS: &[(&str, fn())] = &[
+    (
+        "a job is opened while its input becomes ready",
+        open_against_ready,
+    ),
+    ("two inputs become ready at once", two_inputs),
+    (
+        "a job becomes ready while a worker falls asleep",
+        ready_against_sleep,
+    ),
+    (
+        "the run is stopped while a worker falls asleep",
+        stop_against_sleep,
+    ),
+    ("two last jobs end at once", two_last_jobs),
+    (
+        "an object becomes ready while somebody falls asleep",
+        ready_against_wait,
+    ),
+    (
+        "a range lands while somebody falls asleep",
+        range_against_wait,
+    ),
+    ("an event is read while it is written", event),
 ];
 
 /// Which words loom watches, as bytes from the start of a place and how many words.
@@ -187,7 +165,11 @@ fn stop_against_sleep() {
             sleep(&t);
         }
     };
-    race(&t, &[PHASE, JOBS_BELL], vec![Box::new(work), Box::new(stop)]);
+    race(
+        &t,
+        &[PHASE, JOBS_BELL],
+        vec![Box::new(work), Box::new(stop)],
+    );
 }
 
 fn two_last_jobs() {

@@ -1,5 +1,5 @@
 //! A futex as the kernel has it: comparing and falling asleep are one step under its lock;
-//! a wake-up takes the first sleepers of a word whose mask meets its own.
+//! a wake-up takes the first sleepers of a word.
 //!
 //! A sleep ends by its deadline only when the scenario moves the time on. The bounds by which
 //! production looks again are never reached, so a wake-up that is lost is a deadlock.
@@ -12,30 +12,21 @@ use crate::model::{self, Sleep, Step};
 
 pub const WAIT_ANY_MAX: usize = 128;
 
-/// Which sleepers of a word a wake-up is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mask(u32);
-
-impl Mask {
-    pub const STATE: Mask = Mask(1);
-    pub const ALL: Mask = Mask(u32::MAX);
-}
-
 #[track_caller]
-pub fn wait(word: &AtomicU64, expected: u32, mask: Mask, deadline_ns: Option<u64>) {
-    sleep(&[(word, expected)], mask, deadline_ns);
+pub fn wait(word: &AtomicU64, expected: u32, deadline_ns: Option<u64>) {
+    sleep(&[(word, expected)], deadline_ns);
 }
 
 #[track_caller]
 pub fn wait_any(words: &[(&AtomicU64, u32)], deadline_ns: Option<u64>) {
-    sleep(words, Mask::ALL, deadline_ns);
+    sleep(words, deadline_ns);
 }
 
 #[track_caller]
-pub fn wake(word: &AtomicU64, count: u32, mask: Mask) {
+pub fn wake(word: &AtomicU64, count: u32) {
     if model::present() {
         model::step(Step::Change);
-        model::wake(address(word), count, mask.0);
+        model::wake(address(word), count);
     } else {
         let _held = KERNEL.lock().unwrap();
         ASLEEP.notify_all();
@@ -47,7 +38,7 @@ fn address(word: &AtomicU64) -> usize {
 }
 
 #[track_caller]
-fn sleep(words: &[(&AtomicU64, u32)], mask: Mask, deadline_ns: Option<u64>) {
+fn sleep(words: &[(&AtomicU64, u32)], deadline_ns: Option<u64>) {
     if !model::present() {
         return sleep_for_real(words);
     }
@@ -60,7 +51,6 @@ fn sleep(words: &[(&AtomicU64, u32)], mask: Mask, deadline_ns: Option<u64>) {
     if as_expected {
         model::sleep(Sleep {
             words: words.iter().map(|(word, _)| address(word)).collect(),
-            mask: mask.0,
             deadline_ns,
         });
     }

@@ -7,15 +7,6 @@ use super::sync::AtomicU64;
 
 pub const WAIT_ANY_MAX: usize = 128;
 
-/// Which sleepers of a word a wake-up is for: here always everybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mask;
-
-impl Mask {
-    pub const STATE: Mask = Mask;
-    pub const ALL: Mask = Mask;
-}
-
 loom::lazy_static! {
     /// The addresses on which somebody sleeps, each with whether it was woken.
     static ref ASLEEP: Mutex<Vec<(usize, bool)>> = Mutex::new(Vec::new());
@@ -26,7 +17,7 @@ fn address(word: &AtomicU64) -> usize {
     std::ptr::from_ref(word).addr()
 }
 
-pub fn wait(word: &AtomicU64, expected: u32, _: Mask, _: Option<u64>) {
+pub fn wait(word: &AtomicU64, expected: u32, _: Option<u64>) {
     let mut asleep = ASLEEP.lock().unwrap();
     // The kernel's barriers order more than this look does: the table must not depend on them.
     if word.newest() as u32 != expected {
@@ -39,7 +30,7 @@ pub fn wait(word: &AtomicU64, expected: u32, _: Mask, _: Option<u64>) {
     }
 }
 
-pub fn wake(word: &AtomicU64, count: u32, _: Mask) {
+pub fn wake(word: &AtomicU64, count: u32) {
     let mut asleep = ASLEEP.lock().unwrap();
     let at = address(word);
     let mut left = count;
@@ -56,5 +47,5 @@ pub fn wait_any(words: &[(&AtomicU64, u32)], deadline_ns: Option<u64>) {
     let [(word, expected)] = words else {
         unreachable!("no scenario waits for several here");
     };
-    wait(word, *expected, Mask::STATE, deadline_ns);
+    wait(word, *expected, deadline_ns);
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod common;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -17,6 +18,9 @@ use cotec::store::{Address, Environment, S3Store, StoreConfig, StoreError};
 struct Cli {
     #[command(flatten)]
     store: StoreArgs,
+    /// Serve this directory as the store for this command; each of its sub-directories is a bucket
+    #[arg(long, value_name = "DIR", global = true, conflicts_with = "endpoint")]
+    serve: Option<PathBuf>,
     /// Print one JSON record per line
     #[arg(long, global = true)]
     json: bool,
@@ -56,6 +60,9 @@ fn main() -> ExitCode {
 impl Cli {
     /// The configuration of the store that an address is in.
     fn config(&self, address: &Address) -> Result<StoreConfig, StoreError> {
+        if let Some(root) = &self.serve {
+            return served(root, &address.bucket);
+        }
         let mut options = self.store.options();
         if let Some(bucket) = options.bucket.replace(address.bucket.clone())
             && bucket != address.bucket
@@ -86,4 +93,33 @@ impl Cli {
             })?;
         runtime.block_on(async { work(S3Store::new(config)?).await })
     }
+}
+
+/// Serves a directory from a thread that ends with the command.
+#[cfg(feature = "embedded")]
+fn served(root: &std::path::Path, bucket: &str) -> Result<StoreConfig, StoreError> {
+    let loopback = cotec::store::Loopback::bind()?;
+    let config = loopback.config(bucket);
+    let root = root.to_owned();
+    if !root.is_dir() {
+        return Err(StoreError::Config {
+            message: format!("--serve {}: there is no such directory", root.display()),
+        });
+    }
+    std::thread::spawn(move || {
+        let secret = loopback.secret.expose();
+        let served =
+            cotec::store::embedded::serve(&root, loopback.listener, &loopback.access, secret, None);
+        if let Err(error) = served {
+            eprintln!("cotec: {error}");
+        }
+    });
+    Ok(config)
+}
+
+#[cfg(not(feature = "embedded"))]
+fn served(_: &std::path::Path, _: &str) -> Result<StoreConfig, StoreError> {
+    Err(StoreError::Config {
+        message: "this build has no embedded S3 server (feature `embedded`)".to_owned(),
+    })
 }

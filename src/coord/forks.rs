@@ -1,11 +1,10 @@
 //! What the forked processes do.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 use crate::fetch::{self, FetchConfig};
 use crate::plan::{self, PlanErrorKind, PlanOptions};
-use crate::store::{S3Store, StoreConfig};
+use crate::store::{Loopback, S3Store, StoreConfig};
 use crate::sys::command;
 use crate::sys::death;
 use crate::sys::segment::Started;
@@ -38,9 +37,7 @@ pub(super) struct Shared<'a> {
 /// The embedded server's part.
 pub(super) struct ServerSpec {
     pub root: PathBuf,
-    pub listener: TcpListener,
-    pub access: String,
-    pub secret: String,
+    pub loopback: Loopback,
 }
 
 impl Shared<'_> {
@@ -160,15 +157,16 @@ pub(super) fn serve(
     server: &ServerSpec,
     started: Option<&Started>,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let listener = server.listener.try_clone()?;
+    let loopback = &server.loopback;
+    let listener = loopback.listener.try_clone()?;
     if let Some(started) = started {
         started.set()?;
     }
     Ok(crate::store::embedded::serve(
         &server.root,
         listener,
-        &server.access,
-        &server.secret,
+        &loopback.access,
+        loopback.secret.expose(),
         None,
     )?)
 }

@@ -1,12 +1,11 @@
 //! A run from its beginning to its summary.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::fetch::{Staging, StagingError};
-use crate::store::{Addressing, Credentials, Environment, Secret, StoreConfig, StoreOptions};
+use crate::store::{Environment, Loopback, StoreConfig, StoreOptions};
 use crate::sys::clock::now_ns;
 use crate::sys::segment::Segment;
 use crate::sys::signals::Signals;
@@ -244,31 +243,9 @@ fn store_of(
             return Ok(Some((store, None)));
         }
     };
-    let listener =
-        TcpListener::bind(("127.0.0.1", 0)).map_err(RunError::system("bind to 127.0.0.1"))?;
-    let port = listener
-        .local_addr()
-        .map_err(RunError::system("local address"))?
-        .port();
-    let (access, secret) = (random_word()?, random_word()?);
-    let store = StoreConfig {
-        endpoint: Some(format!("http://127.0.0.1:{port}")),
-        bucket,
-        region: Some("us-east-1".to_owned()),
-        addressing: Addressing::Path,
-        credentials: Credentials::Keys {
-            access: access.clone(),
-            secret: Secret::new(secret.clone()),
-            token: None,
-        },
-        requester_pays: false,
-    };
-    let server = ServerSpec {
-        root,
-        listener,
-        access,
-        secret,
-    };
+    let loopback = Loopback::bind()?;
+    let store = loopback.config(&bucket);
+    let server = ServerSpec { root, loopback };
     Ok(Some((store, Some(server))))
 }
 
@@ -315,16 +292,6 @@ fn sample(_: &Path, _: u32, _: &Signals) -> Result<Option<(PathBuf, String)>, Ru
     Err(RunError::Usage(
         "this build has no sample (feature `embedded`)".to_owned(),
     ))
-}
-
-/// A word for the embedded server's credentials, which live as long as the run.
-fn random_word() -> Result<String, RunError> {
-    use std::io::Read;
-    let mut bytes = [0u8; 16];
-    fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(RunError::system("/dev/urandom"))?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// Starts the embedded server and waits until it says so; one that is killed before that is

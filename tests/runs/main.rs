@@ -10,6 +10,7 @@ mod gate;
 mod store_common;
 
 mod big;
+mod by_hand;
 mod cli;
 mod commands;
 mod deaths;

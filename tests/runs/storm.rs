@@ -1,9 +1,9 @@
 //! A short storm: random processes of whole runs are killed at random moments.
 
 #[path = "../../tools/torture/storm.rs"]
-mod storm;
+mod torture;
 
-use storm::{Plan, storm};
+use torture::{Plan, storm};
 
 #[test]
 fn fifty_kills_leave_the_results_as_they_are() {

@@ -6,7 +6,7 @@ use cotec::store::StoreOptions;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Store")]
 pub struct StoreArgs {
-    /// The endpoint of the store, such as https://eodata.dataspace.copernicus.eu; Amazon S3 if none is given
+    /// The address of the store, http:// or https:// and a host; Amazon S3 if none is given
     #[arg(long, value_name = "URL", global = true)]
     pub endpoint: Option<String>,
     /// The bucket

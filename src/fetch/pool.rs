@@ -96,7 +96,9 @@ pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), Tab
         rung: Notify::new(),
         stop: AtomicBool::new(false),
     });
-    let listener = listen(table.clone(), Arc::clone(&bell));
+    // Before anybody looks for wanted objects.
+    let rings = table.wanted_rings()?;
+    let listener = listen(table.clone(), Arc::clone(&bell), rings);
     let local = tokio::task::LocalSet::new();
     let outcome = local.block_on(&runtime, async {
         let tasks: Vec<_> = (0..connections)
@@ -128,12 +130,14 @@ struct Bell {
 }
 
 /// Sleeps on the table's bell, which a tokio task cannot, and passes each ring on.
-fn listen(table: Table, bell: Arc<Bell>) -> std::thread::JoinHandle<()> {
+fn listen(table: Table, bell: Arc<Bell>, mut rings: u64) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         while !bell.stop.load(Ordering::SeqCst) {
-            let stop = || Ok(bell.stop.load(Ordering::SeqCst));
-            if table.sleep_until_wanted(LOOK_AGAIN, stop).is_err() {
-                return;
+            let awake = || Ok(bell.stop.load(Ordering::SeqCst) || table.wanted_rings()? != rings);
+            let slept = table.sleep_until_wanted(LOOK_AGAIN, awake);
+            match slept.and_then(|()| table.wanted_rings()) {
+                Ok(now) => rings = now,
+                Err(_) => return,
             }
             bell.rung.notify_one();
         }

@@ -208,9 +208,11 @@ impl Table {
 
     /// Tells the downloader to look at this slot even if it has passed it.
     pub(crate) fn wanted_again(&self, slot: SlotId) -> Result<()> {
-        self.mem
-            .word(header::WANTED_LOW)?
-            .fetch_min(slot.0.into(), Ordering::SeqCst);
+        let low = self.mem.word(header::WANTED_LOW)?;
+        // Whoever takes a lower mark away looks from there on, and so at this slot too.
+        if low.load(Ordering::SeqCst) > u64::from(slot.0) {
+            low.fetch_min(slot.0.into(), Ordering::SeqCst);
+        }
         Table::FETCH_BELL.ring(&self.mem, 1)
     }
 

@@ -285,6 +285,13 @@ impl Table {
         Table::FETCH_BELL.ring(&self.mem, u32::MAX)
     }
 
+    /// How often the bell for wanted objects was rung so far. Who remembers it from before its
+    /// last look, and stays awake if it has changed, misses no ring between look and sleep.
+    pub fn wanted_rings(&self) -> Result<u64> {
+        let count = self.mem.word(Table::FETCH_BELL.count)?;
+        Ok(count.load(Ordering::SeqCst))
+    }
+
     /// Sleeps until an object may be wanted, the phase changes, or `timeout` passes.
     /// `awake` is asked last, and true keeps from sleeping.
     pub fn sleep_until_wanted(

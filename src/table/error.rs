@@ -7,7 +7,7 @@ use crate::sys::mapping::MapError;
 pub enum TableError {
     /// One of the capacities is used up.
     #[error(
-        "the table is full: it holds at most {limit} {what}; raise it under [table] in the job file"
+        "the table is full: it holds at most {limit} {what}; give the products to several runs"
     )]
     Full {
         /// Which capacity.

@@ -29,6 +29,8 @@ const GRACE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a job may take its worker down before it is given up.
 const JOB_ATTEMPTS: u32 = 3;
+/// How often the coordinator looks whether a stranger has died.
+const STRANGERS: Duration = Duration::from_millis(500);
 /// Objects in a row that could not be reached before the store is given up.
 const UNREACHABLE: u64 = 8;
 
@@ -46,6 +48,7 @@ pub(super) struct Supervisor<'a, 'o> {
     deaths_without_progress: usize,
     progress_at: u64,
     unreachable: u64,
+    looked_for_strangers: Instant,
     stop: Option<ExitCode>,
     told_at: f64,
 }
@@ -70,6 +73,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             deaths_without_progress: 0,
             progress_at: 0,
             unreachable: 0,
+            looked_for_strangers: Instant::now(),
             stop: None,
             told_at: 0.0,
         }
@@ -108,6 +112,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             self.drain()?;
             self.report();
             self.judge();
+            self.sweep_strangers()?;
             self.children.end_strays();
         }
         Ok(())
@@ -283,6 +288,19 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             planned,
             workers,
         });
+    }
+
+    /// Hands on what strangers held who have died.
+    fn sweep_strangers(&mut self) -> Result<(), TableError> {
+        if self.looked_for_strangers.elapsed() < STRANGERS {
+            return Ok(());
+        }
+        self.looked_for_strangers = Instant::now();
+        let dead = self.shared.table.dead_strangers()?;
+        if !dead.is_empty() {
+            self.shared.table.sweep_dead(&dead, JOB_ATTEMPTS)?;
+        }
+        Ok(())
     }
 
     /// Stops a run that cannot come to a good end.

@@ -219,6 +219,18 @@ impl Table {
         Ok(all)
     }
 
+    /// The strangers who have died: nobody holds a pidfd of them, so somebody has to look.
+    pub fn dead_strangers(&self) -> Result<Vec<Owner>> {
+        let mut strangers = self.processes()?;
+        strangers.retain(|process| process.role == Role::Stranger);
+        if strangers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut dead = self.dead()?;
+        dead.retain(|owner| strangers.iter().any(|stranger| stranger.owner == *owner));
+        Ok(dead)
+    }
+
     /// The processes whose record is taken and who no longer live.
     pub(crate) fn dead(&self) -> Result<Vec<Owner>> {
         let mut dead = Vec::new();

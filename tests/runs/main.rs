@@ -19,3 +19,4 @@ mod points;
 mod reference;
 mod signals;
 mod storm;
+mod strangers;

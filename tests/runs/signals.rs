@@ -67,9 +67,23 @@ fn left_in_order(sandbox: &Sandbox, results: usize) {
     assert_eq!(found, results);
 }
 
+/// Whether this process, and so whatever it starts, ignores SIGHUP.
+fn hangups_are_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .unwrap();
+    u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 != 0
+}
+
 #[test]
 fn in_the_middle_of_downloads() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        if signal == Signal::SIGHUP && hangups_are_ignored() {
+            println!("SIGHUP: skipped, these tests run under nohup, and so would the run");
+            continue;
+        }
         let sandbox = sandbox(COPY);
         let gate = Gate::new(&sandbox.path("served"), &["p2/B02", "p3"]);
         // Listings pass: their prefix is in the query, where a slash is not plain.

@@ -12,50 +12,32 @@ use rustix::process::Signal;
 
 use super::runner::Case;
 
-pub const CASES: &[Case] = &[
-    ("a_publish_wakes_a_waiter", a_publish_wakes_a_waiter),
-    ("a_failure_wakes_a_waiter", a_failure_wakes_a_waiter),
-    ("fifty_waiters_all_wake", fifty_waiters_all_wake),
-    ("any_of_several_wakes", any_of_several_wakes),
-    (
-        "a_range_wakes_before_the_rest",
-        a_range_wakes_before_the_rest,
-    ),
-    ("a_killed_claimant_is_swept", a_killed_claimant_is_swept),
-    (
-        "a_swept_claimant_cannot_publish",
-        a_swept_claimant_cannot_publish,
-    ),
-    (
-        "a_killed_workers_job_is_handed_on",
-        a_killed_workers_job_is_handed_on,
-    ),
-    ("a_deadly_job_is_given_up", a_deadly_job_is_given_up),
-    ("a_record_is_used_again", a_record_is_used_again),
-    ("killed_waiters_hang_nobody", killed_waiters_hang_nobody),
-    (
-        "killed_sleepers_on_a_bell_hang_nobody",
-        killed_sleepers_on_a_bell_hang_nobody,
-    ),
-    (
-        "a_stopped_run_ends_every_wait",
-        a_stopped_run_ends_every_wait,
-    ),
-    (
-        "a_dead_coordinator_ends_every_wait",
-        a_dead_coordinator_ends_every_wait,
-    ),
-    (
-        "a_reader_sees_and_moves_nothing",
-        a_reader_sees_and_moves_nothing,
-    ),
-    (
-        "children_die_with_their_parent",
-        children_die_with_their_parent,
-    ),
-    ("a_panic_is_an_exit_status", a_panic_is_an_exit_status),
-    ("no_fork_with_threads", no_fork_with_threads),
-];
+/// Each case under its function's name.
+macro_rules! cases {
+    ($($name:ident)*) => { &[$((stringify!($name), $name)),*] };
+}
+
+pub const CASES: &[Case] = cases! {
+    a_publish_wakes_a_waiter
+    a_failure_wakes_a_waiter
+    fifty_waiters_all_wake
+    any_of_several_wakes
+    a_range_wakes_before_the_rest
+    a_killed_claimant_is_swept
+    a_swept_claimant_cannot_publish
+    a_killed_workers_job_is_handed_on
+    a_deadly_job_is_given_up
+    a_record_is_used_again
+    killed_waiters_hang_nobody
+    killed_sleepers_on_a_bell_hang_nobody
+    a_stopped_worker_stops_no_other
+    a_stopped_run_ends_every_wait
+    a_dead_coordinator_ends_every_wait
+    a_reader_sees_and_moves_nothing
+    children_die_with_their_parent
+    a_panic_is_an_exit_status
+    no_fork_with_threads
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -462,6 +444,34 @@ fn killed_sleepers_on_a_bell_hang_nobody() {
     object(&table, "a", 1);
     well(worker);
     well(fetcher);
+}
+
+fn a_stopped_worker_stops_no_other() {
+    let table = table();
+    let never = cotec::values::clock::Deadline::NEVER;
+    let work = || {
+        let table = table.join(Role::Worker).unwrap();
+        while table
+            .claim_job()
+            .unwrap()
+            .map(|c| table.finish_job(c, Ok(())).unwrap())
+            != Some(true)
+        {
+            table
+                .sleep_until_job(never, Duration::from_millis(100))
+                .unwrap();
+        }
+        true
+    };
+    let (stopped, other) = (child(work), child(work));
+    until_asleep(&stopped);
+    stopped.signal(Signal::STOP);
+    let first = job(&table, "first", &[]);
+    well(other);
+    assert_eq!(table.job_state(first).unwrap(), Some(JobState::Done));
+    job(&table, "second", &[]);
+    stopped.signal(Signal::CONT);
+    well(stopped);
 }
 
 fn a_stopped_run_ends_every_wait() {

@@ -10,6 +10,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,26 +28,12 @@ fn main() {
         .skip(1)
         .find_map(|arg| arg.parse::<u32>().ok())
         .unwrap_or(10_000_000);
-    println!("# cargo bench --no-default-features --bench table -- {objects}");
-    machine();
+    common::heading(&format!(
+        "cargo bench --no-default-features --bench table -- {objects}"
+    ));
     registering(objects);
     attaching();
     jobs();
-}
-
-fn machine() {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu
-        .lines()
-        .find(|l| l.starts_with("model name"))
-        .unwrap_or("model name: ?");
-    let kernel = std::fs::read_to_string("/proc/version").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!(
-        "# {}; {cores} cores",
-        model.split(':').nth(1).unwrap_or("?").trim()
-    );
-    println!("# {}", kernel.trim());
 }
 
 /// The n-th key: 64 bytes, different in its last part, as keys of a listing are.

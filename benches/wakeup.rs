@@ -11,6 +11,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -110,28 +112,12 @@ impl Way for RawSync {
 }
 
 fn main() {
-    println!("# cargo bench --no-default-features --bench wakeup");
-    machine();
+    common::heading("cargo bench --no-default-features --bench wakeup");
     for (idle, rounds) in IDLE {
         compare(idle, rounds);
     }
     crowd();
     python();
-}
-
-fn machine() {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu
-        .lines()
-        .find(|l| l.starts_with("model name"))
-        .unwrap_or("model name: ?");
-    let kernel = std::fs::read_to_string("/proc/version").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!(
-        "# {}; {cores} cores",
-        model.split(':').nth(1).unwrap_or("?").trim()
-    );
-    println!("# {}", kernel.trim());
 }
 
 fn compare(idle: Duration, rounds: usize) {

@@ -110,33 +110,42 @@ pub(super) fn printable(line: &str) -> String {
 }
 
 /// One line that says how far the run is.
-pub(super) fn progress_text(progress: &Progress<'_>) -> String {
+fn progress_text(progress: &Progress<'_>) -> String {
+    let [objects, jobs] = progress_parts(progress);
+    format!("{:>4.0} s  {objects} · {jobs}", progress.at)
+}
+
+/// How far the run is: with its objects, and with its jobs.
+pub(super) fn progress_parts(progress: &Progress<'_>) -> [String; 2] {
     let tally = progress.tally;
-    let of = if progress.planned { "" } else { "+" };
-    let mut text = format!(
-        "{:>4.0} s  {} of {}{of} · {}/s · objects {}/{}{of} · jobs {} waiting, {} ready, {} running, {} done",
-        progress.at,
+    // Until everything is registered there may be more.
+    let more = if progress.planned { "" } else { "+" };
+    let objects = format!(
+        "{} of {}{more} · {}/s · objects {}/{}{more}",
         bytes(progress.bytes),
         bytes(tally.to_fetch()),
         bytes((progress.bytes as f64 / progress.at.max(0.001)) as u64),
         tally.objects_ready,
         tally.objects,
+    );
+    let mut jobs = format!(
+        "jobs: {} waiting, {} ready, {} running, {} done",
         tally.waiting(),
         tally.jobs_ready,
         tally.running,
         tally.done,
     );
     if tally.failed > 0 {
-        text.push_str(&format!(", {} failed", tally.failed));
+        jobs.push_str(&format!(", {} failed", tally.failed));
     }
     if let Some(left) = time_left(progress) {
-        text.push_str(&format!(" · about {} left", duration(left)));
+        jobs.push_str(&format!(" · about {} left", duration(left)));
     }
-    text
+    [objects, jobs]
 }
 
 /// Seconds left, from the slower of what is to be fetched and what is to be run.
-pub(super) fn time_left(progress: &Progress<'_>) -> Option<f64> {
+fn time_left(progress: &Progress<'_>) -> Option<f64> {
     let tally = progress.tally;
     if !progress.planned || progress.at < 1.0 || tally.objects == 0 {
         return None;

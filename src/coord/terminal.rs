@@ -6,7 +6,7 @@ use std::io::{Write, stdout};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::observe::{Happening, Observer, Progress, What};
-use super::plain::{bytes, duration, line, summary_text, time_left};
+use super::plain::{line, progress_parts, summary_text};
 
 /// Draws on standard error; the summary goes to standard output.
 pub struct TerminalObserver {
@@ -47,29 +47,9 @@ impl Observer for TerminalObserver {
     }
 
     fn progress(&mut self, progress: &Progress<'_>) {
-        let tally = progress.tally;
-        let more = if progress.planned { "" } else { "+" };
-        let rate = progress.bytes as f64 / progress.at.max(0.001);
-        let mut text = format!(
-            "{} of {}{more} · {}/s · objects {}/{}{more}\njobs: {} waiting, {} ready, {} running, {} done",
-            bytes(progress.bytes),
-            bytes(tally.to_fetch()),
-            bytes(rate as u64),
-            tally.objects_ready,
-            tally.objects,
-            tally.waiting(),
-            tally.jobs_ready,
-            tally.running,
-            tally.done,
-        );
-        if tally.failed > 0 {
-            text.push_str(&format!(", {} failed", tally.failed));
-        }
-        if let Some(left) = time_left(progress) {
-            text.push_str(&format!(" · about {} left", duration(left)));
-        }
-        self.bar.set_length(tally.to_fetch().max(1));
-        self.bar.set_position(progress.bytes.min(tally.to_fetch()));
-        self.bar.set_message(text);
+        let to_fetch = progress.tally.to_fetch();
+        self.bar.set_length(to_fetch.max(1));
+        self.bar.set_position(progress.bytes.min(to_fetch));
+        self.bar.set_message(progress_parts(progress).join("\n"));
     }
 }

@@ -14,7 +14,7 @@ mod retry;
 mod staging;
 mod verify;
 
-pub use control::connections_for;
+pub use control::{Bounds, Control, Seen, Setting, Sign, connections_for};
 pub use error::FetchError;
 pub use landed::{Landed, LandedRecord};
 pub use pool::{FetchConfig, run};

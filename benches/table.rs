@@ -22,6 +22,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const KEY_BYTES: usize = 64;
 const TURNS: usize = 5;
+/// Objects of a page of a listing, which is what planners register at once.
+const PAGE: usize = 1000;
 
 fn main() {
     let objects = std::env::args()
@@ -105,7 +107,7 @@ fn registering(objects: u32) {
         text_bytes: u64::from(objects) * 72,
         ..Limits::for_objects(objects)
     };
-    let (mut inserts, mut lookups) = (Vec::new(), Vec::new());
+    let (mut singles, mut inserts, mut lookups) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = 0.0;
     for turn in 0..=TURNS {
         let mut bare = Bare::new(objects as usize);
@@ -117,15 +119,13 @@ fn registering(objects: u32) {
         });
         drop(bare);
         let table = Table::create(limits).unwrap();
-        let empty = resident();
-        let insert = per_item(objects, |n, buffer| {
-            let spec = ObjectSpec {
-                key: key(n, buffer),
-                size: 7,
-                etag: None,
-            };
-            black_box(table.register_object(&spec).unwrap());
+        let single = per_item(objects, |n, buffer| {
+            black_box(table.register_object(&spec(key(n, buffer))).unwrap());
         });
+        drop(table);
+        let table = Table::create(limits).unwrap();
+        let empty = resident();
+        let insert = per_page(objects, &table);
         bytes = (resident() - empty) / f64::from(objects);
         let lookup = per_item(objects, |n, buffer| {
             black_box(
@@ -136,16 +136,21 @@ fn registering(objects: u32) {
             );
         });
         println!(
-            "turn {turn}: insert {insert:.0} ns, bare {bare_insert:.0} ns; look-up {lookup:.0} ns, bare {bare_lookup:.0} ns"
+            "turn {turn}: insert {insert:.0} ns, one by one {single:.0} ns, bare {bare_insert:.0} ns; look-up {lookup:.0} ns, bare {bare_lookup:.0} ns"
         );
         if turn > 0 {
             inserts.push(insert / bare_insert);
+            singles.push(single / bare_insert);
             lookups.push(lookup / bare_lookup);
         }
     }
     println!(
-        "register {objects} objects / bare insert: {:.2} (goal 1.5)",
+        "register {objects} objects by pages of {PAGE} / bare insert: {:.2} (goal 1.5)",
         median(&mut inserts)
+    );
+    println!(
+        "register {objects} objects one by one / bare insert: {:.2}",
+        median(&mut singles)
     );
     println!(
         "look up {objects} objects / bare look-up: {:.2} (goal 1.3)",
@@ -155,6 +160,32 @@ fn registering(objects: u32) {
         "bytes per object without its key: {:.1} (goal 88)",
         bytes - KEY_BYTES as f64
     );
+}
+
+fn spec(key: &str) -> ObjectSpec<'_> {
+    ObjectSpec {
+        key,
+        size: 7,
+        etag: None,
+    }
+}
+
+/// Nanoseconds an object, registered page by page.
+fn per_page(objects: u32, table: &Table) -> f64 {
+    let mut keys = vec![[0; KEY_BYTES]; PAGE];
+    let mut slots = Vec::with_capacity(PAGE);
+    let begun = Instant::now();
+    let mut next = 0;
+    while next < objects {
+        let specs: Vec<ObjectSpec<'_>> = (next..objects)
+            .zip(&mut keys)
+            .map(|(n, buffer)| spec(key(n, buffer)))
+            .collect();
+        slots.clear();
+        table.register_objects(&specs, &mut slots).unwrap();
+        next += specs.len() as u32;
+    }
+    begun.elapsed().as_nanos() as f64 / f64::from(objects)
 }
 
 /// A different order from that of insertion.

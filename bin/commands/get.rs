@@ -117,20 +117,20 @@ fn register(table: &Table, config: StoreConfig, name: &str) -> Result<u64, Stop>
     runtime.block_on(async {
         let store = S3Store::new(config)?;
         let mut pages = store.list_all(name, None);
-        let mut count = 0;
+        let (mut count, mut slots) = (0, Vec::new());
         while let Some(page) = pages.next().await {
-            for object in page?.objects {
-                if !is_below(&object.key, name) {
-                    continue;
-                }
-                let etag = object.etag.as_deref();
-                table.register_object(&ObjectSpec {
+            let page = page?;
+            let specs: Vec<ObjectSpec<'_>> = (page.objects.iter())
+                .filter(|object| is_below(&object.key, name))
+                .map(|object| ObjectSpec {
                     key: &object.key,
                     size: object.size,
-                    etag,
-                })?;
-                count += 1;
-            }
+                    etag: object.etag.as_deref(),
+                })
+                .collect();
+            slots.clear();
+            table.register_objects(&specs, &mut slots)?;
+            count += slots.len() as u64;
         }
         Ok(count)
     })

@@ -22,20 +22,26 @@ fn register(error: TableError) -> PlanError {
     PlanError::Register(error.to_string())
 }
 
+fn spec(object: &ObjectInfo) -> ObjectSpec<'_> {
+    ObjectSpec {
+        key: &object.key,
+        size: object.size,
+        etag: object.etag.as_deref(),
+    }
+}
+
 impl TableSink {
     fn slot(&self, object: &ObjectInfo) -> Result<SlotId, PlanError> {
-        let spec = ObjectSpec {
-            key: &object.key,
-            size: object.size,
-            etag: object.etag.as_deref(),
-        };
-        self.table.register_object(&spec).map_err(register)
+        self.table.register_object(&spec(object)).map_err(register)
     }
 }
 
 impl PlanSink for TableSink {
-    fn object(&self, object: &ObjectInfo) -> Result<u32, PlanError> {
-        self.slot(object).map(|slot| slot.0)
+    fn objects(&self, objects: &[&ObjectInfo]) -> Result<Vec<u32>, PlanError> {
+        let specs: Vec<_> = objects.iter().map(|object| spec(object)).collect();
+        let mut slots = Vec::with_capacity(specs.len());
+        (self.table.register_objects(&specs, &mut slots)).map_err(register)?;
+        Ok(slots.into_iter().map(|slot| slot.0).collect())
     }
 
     fn job(&self, job: &PlannedJob<'_>) -> Result<(), PlanError> {

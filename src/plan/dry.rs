@@ -59,14 +59,7 @@ impl<'a, F: FnMut(DryJob<'_>)> DryRun<'a, F> {
         }
     }
 
-    /// The sums so far.
-    pub fn totals(&self) -> Totals {
-        self.state.borrow().totals
-    }
-}
-
-impl<F: FnMut(DryJob<'_>)> PlanSink for DryRun<'_, F> {
-    fn object(&self, object: &ObjectInfo) -> Result<u32, PlanError> {
+    fn number(&self, object: &ObjectInfo) -> Result<u32, PlanError> {
         let mut state = self.state.borrow_mut();
         let next = u32::try_from(state.slots.len())
             .map_err(|_| PlanError::Register("more objects than a run can have".to_owned()))?;
@@ -79,6 +72,17 @@ impl<F: FnMut(DryJob<'_>)> PlanSink for DryRun<'_, F> {
             state.totals.bytes = state.totals.bytes.saturating_add(object.size);
         }
         Ok(slot)
+    }
+
+    /// The sums so far.
+    pub fn totals(&self) -> Totals {
+        self.state.borrow().totals
+    }
+}
+
+impl<F: FnMut(DryJob<'_>)> PlanSink for DryRun<'_, F> {
+    fn objects(&self, objects: &[&ObjectInfo]) -> Result<Vec<u32>, PlanError> {
+        objects.iter().map(|object| self.number(object)).collect()
     }
 
     fn job(&self, job: &PlannedJob<'_>) -> Result<(), PlanError> {

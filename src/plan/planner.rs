@@ -15,6 +15,7 @@ use super::products::Products;
 use super::sink::{BrokenJob, PlanSink, PlannedJob};
 use super::source::ProductSource;
 use super::unique::Names;
+use crate::store::ObjectInfo;
 use crate::task::{JobFile, JobFileError, ProductSpec, Task, nearest};
 
 /// How much the planner does ahead.
@@ -267,16 +268,13 @@ impl Run<'_> {
                     continue;
                 }
             };
-            let mut bytes = 0u64;
-            let mut inputs = Vec::with_capacity(draft.objects.len());
-            for object in draft
-                .objects
+            let listed = &product.listing.objects;
+            let objects: Vec<&ObjectInfo> =
+                (draft.objects.iter().filter_map(|at| listed.get(*at))).collect();
+            let inputs = self.sink.objects(&objects)?;
+            let bytes = objects
                 .iter()
-                .filter_map(|at| product.listing.objects.get(*at))
-            {
-                bytes = bytes.saturating_add(object.size);
-                inputs.push(self.sink.object(object)?);
-            }
+                .fold(0u64, |sum, object| sum.saturating_add(object.size));
             self.sink.job(&PlannedJob {
                 name: &job,
                 task: *number,

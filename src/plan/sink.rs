@@ -12,7 +12,7 @@ pub struct PlannedJob<'a> {
     pub name: &'a str,
     /// The position of the task in the job file.
     pub task: u32,
-    /// What [`PlanSink::object`] gave for each of the payload's inputs, in their order.
+    /// What [`PlanSink::objects`] gave for each of the payload's inputs, in their order.
     pub inputs: &'a [u32],
     /// The sizes of the inputs together.
     pub bytes: u64,
@@ -38,11 +38,12 @@ pub struct BrokenJob<'a> {
 /// Where the planner registers objects and jobs. An error of any method but
 /// [`metadata`](PlanSink::metadata) ends the planning.
 pub trait PlanSink {
-    /// An object that some job needs; the same key gives the same number.
+    /// The objects that a job needs, their numbers in the same order; the same key gives the same
+    /// number.
     ///
     /// # Errors
-    /// It cannot be registered.
-    fn object(&self, object: &ObjectInfo) -> Result<u32, PlanError>;
+    /// One of them cannot be registered.
+    fn objects(&self, objects: &[&ObjectInfo]) -> Result<Vec<u32>, PlanError>;
 
     /// A job whose inputs have all been registered.
     ///

@@ -24,7 +24,7 @@ pub(crate) fn grains_of(size: u64) -> u64 {
 }
 
 /// Words that an object's grains need outside of its slot.
-fn grain_words_of(size: u64) -> u64 {
+pub(crate) fn grain_words_of(size: u64) -> u64 {
     match grains_of(size).div_ceil(BITS) {
         0 | 1 => 0,
         words => words,
@@ -38,12 +38,6 @@ impl Table {
             0 => Ok(0),
             words => self.mem.bump(Counter::GrainWords, words, Region::Grains, 8),
         }
-    }
-
-    /// Errors if there is no room for the grains of an object of this size.
-    pub(crate) fn room_for_grains(&self, size: u64) -> Result<()> {
-        self.mem
-            .room(Counter::GrainWords, grain_words_of(size), Region::Grains, 8)
     }
 
     fn grain_word(&self, slot: SlotId, index: u64) -> Result<&AtomicU64> {

@@ -171,6 +171,11 @@ impl Mem {
     pub fn put_text(&self, text: &[u8]) -> Result<TextRef> {
         let words = (text.len() as u64).div_ceil(8);
         let first = self.bump(Counter::TextWords, words, Region::Text, 8)?;
+        self.put_text_at(first, text)
+    }
+
+    /// Copies a text to words that were handed out for it.
+    pub fn put_text_at(&self, first: u64, text: &[u8]) -> Result<TextRef> {
         let base = self.layout.region(Region::Text).offset + first * 8;
         for (i, chunk) in text.chunks(8).enumerate() {
             self.word(base + i as u64 * 8)?

@@ -28,6 +28,7 @@
 mod bell;
 mod create;
 mod error;
+mod etag;
 mod grains;
 mod handle;
 mod inputs;
@@ -37,6 +38,7 @@ mod mem;
 mod objects;
 mod process;
 mod ready;
+mod register;
 mod ring;
 mod set;
 mod sweep;

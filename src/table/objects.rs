@@ -30,7 +30,7 @@ pub(crate) const KEY: u64 = 16;
 pub(crate) const SIZE: u64 = 24;
 pub(crate) const GRAINS: u64 = 32;
 pub(crate) const LANDED_ETAG: u64 = 40;
-const ETAG: u64 = 48;
+pub(crate) const ETAG: u64 = 48;
 
 /// The number of an object's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,7 +79,7 @@ impl Table {
         }
     }
 
-    fn key_is(&self, slot: u32, key: &str) -> Result<bool> {
+    pub(crate) fn key_is(&self, slot: u32, key: &str) -> Result<bool> {
         let text = TextRef::unpack(self.slot_word(SlotId(slot), KEY)?.load(Ordering::Acquire));
         self.mem.text_is(text, key.as_bytes())
     }
@@ -126,81 +126,31 @@ impl Table {
         Ok(set::find(&self.mem, place, hash, |slot| self.key_is(slot, key))?.map(SlotId))
     }
 
-    /// Registers an object and wants it. A key that is registered already keeps its slot, its
-    /// size and its ETag, and is wanted again if it was evicted: the same key registered a
-    /// thousand times is one slot and one download.
-    pub fn register_object(&self, spec: &ObjectSpec<'_>) -> Result<SlotId> {
-        self.mem.writable()?;
-        if spec.key.len() > Limits::KEY_BYTES {
-            return Err(TableError::TooLong {
-                what: "key",
-                len: spec.key.len(),
-                max: Limits::KEY_BYTES,
-            });
-        }
-        let hash = xxh3_64_with_seed(spec.key.as_bytes(), self.seed);
-        let place = &self.mem.layout.object_set;
-        if let Some(slot) = set::find(&self.mem, place, hash, |s| self.key_is(s, spec.key))? {
-            self.want(SlotId(slot))?;
-            return Ok(SlotId(slot));
-        }
-        set::back(&self.mem, place, hash)?;
-        let made = self.write_slot(spec)?;
-        death::point("object-written");
-        let slot = set::insert(&self.mem, place, hash, made.0, |s| self.key_is(s, spec.key))?;
-        death::point("object-named");
-        self.want(SlotId(slot))?;
-        Ok(SlotId(slot))
-    }
-
-    /// Writes a record that nobody can find yet. Its word stays void.
-    fn write_slot(&self, spec: &ObjectSpec<'_>) -> Result<SlotId> {
-        // Room for all of it first, so that an error uses nothing up.
-        let etag = Etag::of(spec.etag)?;
-        self.mem
-            .room_for_texts(&[spec.key.len(), etag.text_len()])?;
-        self.room_for_grains(spec.size)?;
-        let number = self.mem.bump(Counter::Objects, 1, Region::Slots, LINE)?;
-        let slot = SlotId(u32::try_from(number).unwrap_or(u32::MAX));
-        let key = self.mem.put_text(spec.key.as_bytes())?;
-        let (kind, first, second) = match etag {
-            Etag::Packed(kind, first, second) => (kind, first, second),
-            Etag::Text(text) => (3, self.mem.put_text(text.as_bytes())?.pack(), 0),
-        };
-        let grains = self.new_grains(spec.size)?;
-        for (field, value) in [
-            (KEY, key.pack()),
-            (SIZE, spec.size),
-            (GRAINS, grains),
-            (LANDED_ETAG, kind << 32),
-            (ETAG, first),
-            (ETAG + 8, second),
-        ] {
-            self.slot_word(slot, field)?.store(value, Ordering::Release);
-        }
-        Ok(slot)
-    }
-
     /// Wants an object: a new or an evicted one becomes wanted, any other stays as it is.
     pub fn want(&self, slot: SlotId) -> Result<()> {
         self.mem.writable()?;
+        if self.make_wanted(slot)? {
+            death::point("object-wanted");
+            self.emit(EventKind::ObjectWanted, slot.0, self.size(slot)?)?;
+            self.wanted_again(slot)?;
+            death::point("object-told");
+        }
+        Ok(())
+    }
+
+    /// The move of [`Table::want`] alone; whether there was one. Who made it must tell of it.
+    pub(crate) fn make_wanted(&self, slot: SlotId) -> Result<bool> {
         let word = self.slot_word(slot, 0)?;
         let mut seen = Word(word.load(Ordering::SeqCst));
         loop {
             let new = seen.state_bits() == 0;
             if !new && seen.object() != Some(ObjectState::Evicted) {
-                return Ok(());
+                return Ok(false);
             }
             let next = Word::new(ObjectState::Wanted as u8, seen.attempt(), Owner::NONE)
                 .with(seen.waiters());
             match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => {
-                    death::point("object-wanted");
-                    self.emit(EventKind::ObjectWanted, slot.0, self.size(slot)?)?;
-                    self.wanted_again(slot)?;
-                    death::point("object-told");
-                    return Ok(());
-                }
+                Ok(_) => return Ok(true),
                 Err(other) => seen = Word(other),
             }
         }
@@ -423,67 +373,4 @@ impl Table {
         }
         Ok(())
     }
-}
-
-/// An ETag as its slot holds it.
-enum Etag<'a> {
-    /// Kind and two words.
-    Packed(u64, u64, u64),
-    /// Stands among the texts.
-    Text(&'a str),
-}
-
-impl Etag<'_> {
-    fn of(etag: Option<&str>) -> Result<Etag<'_>> {
-        let etag = etag.unwrap_or_default();
-        if etag.is_empty() {
-            return Ok(Etag::Packed(0, 0, 0));
-        }
-        if let Some((kind, first, second)) = pack_md5_etag(etag) {
-            return Ok(Etag::Packed(kind, first, second));
-        }
-        if etag.len() > Limits::KEY_BYTES {
-            return Err(TableError::TooLong {
-                what: "ETag",
-                len: etag.len(),
-                max: Limits::KEY_BYTES,
-            });
-        }
-        Ok(Etag::Text(etag))
-    }
-
-    fn text_len(&self) -> usize {
-        match self {
-            Etag::Packed(..) => 0,
-            Etag::Text(text) => text.len(),
-        }
-    }
-}
-
-/// Packs an ETag that is an MD5, or an MD5 of parts followed by their number.
-fn pack_md5_etag(etag: &str) -> Option<(u64, u64, u64)> {
-    let (digest, parts) = match etag.split_once('-') {
-        Some((digest, n)) => (
-            digest,
-            Some(
-                n.parse::<u32>()
-                    .ok()
-                    .filter(|p| p.to_string() == n && *p < 1 << 24)?,
-            ),
-        ),
-        None => (etag, None),
-    };
-    let plain = digest.len() == 32
-        && digest
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if !plain {
-        return None;
-    }
-    let first = u64::from_str_radix(&digest[..16], 16).ok()?;
-    let second = u64::from_str_radix(&digest[16..], 16).ok()?;
-    Some(match parts {
-        None => (1, first, second),
-        Some(n) => (2 | u64::from(n) << 8, first, second),
-    })
 }

@@ -37,19 +37,31 @@ fn stamp_of(ticket: u64, record: [u64; 3]) -> u64 {
 impl Table {
     /// Appends an event to the ring.
     pub(crate) fn emit(&self, kind: EventKind, id: u32, value: u64) -> Result<()> {
+        self.emit_all(kind, &[(id, value)])
+    }
+
+    /// Appends events of one kind, each with its id and value.
+    pub(crate) fn emit_all(&self, kind: EventKind, events: &[(u32, u64)]) -> Result<()> {
         self.mem.writable()?;
-        let ticket = self
+        let first = self
             .mem
             .word(header::EVENTS_HEAD)?
-            .fetch_add(1, Ordering::AcqRel);
+            .fetch_add(events.len() as u64, Ordering::AcqRel);
+        let now = now_ns();
+        for (n, (id, value)) in events.iter().enumerate() {
+            let what = u64::from(*id)
+                | u64::from(self.me.index()) << 32
+                | (self.role as u64) << 48
+                | (kind as u64) << 56;
+            self.write_event(first.wrapping_add(n as u64), [now, what, *value])?;
+        }
+        Ok(())
+    }
+
+    fn write_event(&self, ticket: u64, record: [u64; 3]) -> Result<()> {
         let base = self.event_at(ticket);
         self.mem.word(base)?.store(0, Ordering::Release);
         fence(Ordering::Release);
-        let what = u64::from(id)
-            | u64::from(self.me.index()) << 32
-            | (self.role as u64) << 48
-            | (kind as u64) << 56;
-        let record = [now_ns(), what, value];
         for (offset, word) in (base + 8..).step_by(8).zip(record) {
             self.mem.word(offset)?.store(word, Ordering::Relaxed);
         }
@@ -115,7 +127,10 @@ impl Table {
 pub struct EventReader {
     next: u64,
     lost: u64,
-    stuck_since: Option<u64>,
+    /// Since when the next record is awaited, and how far the tickets had come then.
+    stuck: Option<(u64, u64)>,
+    /// Records before this ticket were begun long ago.
+    hopeless: u64,
 }
 
 impl EventReader {
@@ -148,7 +163,7 @@ impl EventReader {
                 let whole = mem.word(base)?.load(Ordering::Relaxed) == stamp
                     && (stamp == stamp_of(self.next, [at_ns, what, value])
                         || seeded(Seed::StampUnchecked));
-                self.stuck_since = None;
+                self.stuck = None;
                 self.next += 1;
                 let event = decode(at_ns, what, value);
                 match event {
@@ -159,16 +174,29 @@ impl EventReader {
                 // Overwritten while we looked; the next turn counts it.
                 self.lost += 1;
                 self.next += 1;
-            } else if now_ns().saturating_sub(*self.stuck_since.get_or_insert_with(now_ns))
-                > PATIENCE_NS
-            {
-                self.stuck_since = None;
+            } else if self.is_hopeless(head) {
                 self.lost += 1;
                 self.next += 1;
             } else {
                 return Ok(None);
             }
         }
+    }
+
+    /// Whether the next record, which is not whole, will never be. A writer may die with several
+    /// begun, and the patience for one is enough for all that were begun with it.
+    fn is_hopeless(&mut self, head: u64) -> bool {
+        if self.next < self.hopeless {
+            return true;
+        }
+        let now = now_ns();
+        let (since, begun) = *self.stuck.get_or_insert((now, head));
+        if now.saturating_sub(since) <= PATIENCE_NS {
+            return false;
+        }
+        self.stuck = None;
+        self.hopeless = begun;
+        true
     }
 }
 

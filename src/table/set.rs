@@ -47,6 +47,17 @@ pub(crate) fn back(mem: &Mem, place: &SetPlace, hash: u64) -> Result<()> {
     piece(mem, place, start(place, hash), true).map(drop)
 }
 
+/// Looks at the buckets where walks for these hashes begin, so that the waits for memory overlap.
+pub(crate) fn touch(mem: &Mem, place: &SetPlace, hashes: &[u64]) -> Result<()> {
+    for hash in hashes {
+        let bucket = start(place, *hash);
+        if piece(mem, place, bucket, false)? {
+            std::hint::black_box(mem.word(place.offset + bucket * 8)?.load(Ordering::Relaxed));
+        }
+    }
+    Ok(())
+}
+
 /// The record of a name, if it is in the set. `is` compares a record's name.
 #[inline]
 pub(crate) fn find(

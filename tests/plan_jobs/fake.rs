@@ -167,17 +167,20 @@ impl<'a> Sink<'a> {
 }
 
 impl PlanSink for Sink<'_> {
-    fn object(&self, object: &ObjectInfo) -> Result<u32, PlanError> {
+    fn objects(&self, objects: &[&ObjectInfo]) -> Result<Vec<u32>, PlanError> {
         let mut keys = self.keys.borrow_mut();
         if !self.keep {
-            return Ok(0);
+            return Ok(vec![0; objects.len()]);
         }
-        let known = keys.iter().position(|key| *key == object.key);
-        let slot = known.unwrap_or_else(|| {
-            keys.push(object.key.clone());
-            keys.len() - 1
+        let slots = objects.iter().map(|object| {
+            let known = keys.iter().position(|key| *key == object.key);
+            let slot = known.unwrap_or_else(|| {
+                keys.push(object.key.clone());
+                keys.len() - 1
+            });
+            u32::try_from(slot).unwrap()
         });
-        Ok(u32::try_from(slot).unwrap())
+        Ok(slots.collect())
     }
 
     fn job(&self, job: &PlannedJob<'_>) -> Result<(), PlanError> {

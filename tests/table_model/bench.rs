@@ -175,6 +175,41 @@ impl Bench {
                 let told = table.register_object(&ObjectSpec { key, size, etag });
                 self.agree(told.map(|slot| slot.0 as usize), model)?;
             }
+            Step::RegisterObjects(page) => {
+                let (names, etags) = (names(), etags());
+                let specs: Vec<ObjectSpec<'_>> = (page.iter())
+                    .map(|(key, size, etag)| ObjectSpec {
+                        key: &names[*key],
+                        size: SIZES[*size],
+                        etag: etags[*etag].0.as_deref(),
+                    })
+                    .collect();
+                // As if they were registered one after the other until one is refused.
+                let (mut slots, mut expected) = (Vec::new(), Vec::new());
+                let mut model = Ok(());
+                for (spec, (.., etag)) in specs.iter().zip(page) {
+                    let made = self.model.register_object(
+                        member,
+                        spec.key,
+                        spec.size,
+                        spec.etag,
+                        etags[*etag].1,
+                    );
+                    match made {
+                        Ok(slot) => expected.push(slot),
+                        Err(refusal) => {
+                            model = Err(refusal);
+                            break;
+                        }
+                    }
+                }
+                let told = table.register_objects(&specs, &mut slots);
+                self.agree(told, model)?;
+                let slots: Vec<usize> = slots.iter().map(|slot| slot.0 as usize).collect();
+                if slots != expected {
+                    return Err(format!("the table registers {slots:?}, not {expected:?}"));
+                }
+            }
             Step::RegisterJob {
                 name,
                 task,

@@ -17,6 +17,8 @@ pub enum Step {
         size: usize,
         etag: usize,
     },
+    /// At once, each key once: positions of key, size and ETag.
+    RegisterObjects(Vec<(usize, usize, usize)>),
     RegisterJob {
         name: usize,
         task: u32,
@@ -179,6 +181,16 @@ pub fn limits() -> impl Strategy<Value = Limits> {
     )
 }
 
+/// Objects of one call: of different keys, more than are taken together now and then.
+fn page() -> impl Strategy<Value = Vec<(usize, usize, usize)>> {
+    let object = (0..names().len(), 0..SIZES.len(), 0..etags().len());
+    prop_oneof![3 => vec(object.clone(), 0..6), 1 => vec(object, 30..40)].prop_map(|mut page| {
+        let mut seen = std::collections::HashSet::new();
+        page.retain(|(key, ..)| seen.insert(*key));
+        page
+    })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let inputs = || vec(any::<u8>(), 0..5);
     // Often what was claimed last, which makes histories that get somewhere.
@@ -187,6 +199,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(|worker| Step::Join { worker }),
         8 => (0..names().len(), 0..SIZES.len(), 0..etags().len())
             .prop_map(|(key, size, etag)| Step::RegisterObject { key, size, etag }),
+        2 => page().prop_map(Step::RegisterObjects),
         8 => (0..names().len(), any::<u32>(), inputs(), length())
             .prop_map(|(name, task, inputs, payload)| {
                 Step::RegisterJob { name, task, inputs, payload }

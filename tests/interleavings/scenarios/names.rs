@@ -1,13 +1,16 @@
 //! Registrations: a name is one record, whoever comes first and whoever dies.
 
+use std::collections::BTreeSet;
+
 use super::{deadly, fine, scenario};
 use crate::model;
-use crate::table::Table;
+use crate::table::{ObjectSpec, Table};
 use crate::values::{JobState, ObjectState};
 use crate::world::{Scenario, World, fetch, job, object};
 
 pub const SCENARIOS: &[Scenario] = &[
     fine("one key registered twice", one_key),
+    fine("pages that share keys", pages),
     fine("one job registered twice", one_job),
     scenario(
         "a job registered while its input becomes ready",
@@ -40,6 +43,31 @@ fn one_key(w: &mut World) {
     );
     let mut cursor = 0;
     assert_eq!(w.table.next_wanted(&mut cursor).unwrap(), Some(slot));
+}
+
+fn pages(w: &mut World) {
+    for (name, keys) in [("planner a", ["x", "y"]), ("planner b", ["y", "z"])] {
+        w.process(name, move |t| {
+            let specs = keys.map(|key| ObjectSpec {
+                key,
+                size: 5,
+                etag: None,
+            });
+            let mut slots = Vec::new();
+            t.register_objects(&specs, &mut slots).unwrap();
+            for (key, slot) in keys.iter().zip(slots) {
+                assert_eq!(t.key(slot).unwrap(), *key);
+            }
+        });
+    }
+    w.race();
+    let counts = w.table.count_objects().unwrap();
+    assert_eq!((counts.wanted, counts.fetching, counts.ready), (3, 0, 0));
+    let (mut cursor, mut found) = (0, BTreeSet::new());
+    while let Some(slot) = w.table.next_wanted(&mut cursor).unwrap() {
+        found.insert(slot);
+    }
+    assert_eq!(found.len(), 3);
 }
 
 fn one_job(w: &mut World) {

@@ -152,7 +152,7 @@ pub const SLOW: [Operation; 6] = [
     }),
 ];
 
-pub const QUICK: [Operation; 55] = [
+pub const QUICK: [Operation; 56] = [
     ("look", |_, t| look(t)),
     ("object", |g, t| t.object(g.slot()).map(drop)),
     ("object_state", |g, t| t.object_state(g.slot()).map(drop)),
@@ -174,6 +174,17 @@ pub const QUICK: [Operation; 55] = [
             etag: Some(&etag),
         })
         .map(drop)
+    }),
+    ("register_objects", |g, t| {
+        let keys: Vec<String> = (0..40).map(|_| g.key()).collect();
+        let specs: Vec<ObjectSpec<'_>> = (keys.iter())
+            .map(|key| ObjectSpec {
+                key,
+                size: 70 * M,
+                etag: Some("an etag"),
+            })
+            .collect();
+        t.register_objects(&specs, &mut Vec::new())
     }),
     ("register_object again", |g, t| {
         t.register_object(&ObjectSpec {

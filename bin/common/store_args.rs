@@ -1,5 +1,7 @@
 //! The options that say which store is meant.
 
+use std::time::Duration;
+
 use cotec::store::StoreOptions;
 
 /// Options that name a store. What is left out comes from the environment and the AWS profile.
@@ -24,6 +26,10 @@ pub struct StoreArgs {
     /// Agree to be charged for requests and transfer
     #[arg(long, global = true)]
     pub requester_pays: bool,
+    /// Give a connection up when nothing, or next to nothing, came on it for so long
+    #[arg(long, value_name = "SECONDS", global = true, default_value = "30",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub stall_timeout: u64,
 }
 
 impl StoreArgs {
@@ -37,6 +43,7 @@ impl StoreArgs {
             addressing: None,
             anonymous: self.anonymous,
             requester_pays: self.requester_pays,
+            stall_timeout: Some(Duration::from_secs(self.stall_timeout)),
         }
     }
 }

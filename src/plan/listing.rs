@@ -2,7 +2,7 @@
 
 use super::error::PlanError;
 use super::source::ProductSource;
-use crate::store::{ObjectInfo, StoreError};
+use crate::store::{ListingGuard, ObjectInfo};
 use crate::task::nearest;
 
 /// Objects that one product may have. More is a prefix that holds many products.
@@ -29,21 +29,6 @@ impl Listing {
     }
 }
 
-/// A store that answers with the token that it was asked with would be listed forever.
-pub(super) fn check_progress(
-    prefix: &str,
-    asked: Option<&str>,
-    next: Option<&str>,
-) -> Result<(), StoreError> {
-    if next.is_some() && asked == next {
-        return Err(StoreError::Protocol {
-            place: format!("listing {prefix:?}"),
-            detail: "the store sent the same continuation token twice".to_owned(),
-        });
-    }
-    Ok(())
-}
-
 /// Lists a product.
 pub(super) async fn list_product(
     source: &dyn ProductSource,
@@ -54,22 +39,17 @@ pub(super) async fn list_product(
         ..Listing::default()
     };
     let mut token: Option<String> = None;
-    let mut empty = 0;
+    let mut guard = ListingGuard::new(prefix);
     loop {
         let page = source.list(prefix, None, token.as_deref()).await?;
-        check_progress(prefix, token.as_deref(), page.next.as_deref())?;
-        empty = if page.objects.is_empty() {
-            empty + 1
-        } else {
-            0
-        };
+        guard.check(&page, || format!("listing {prefix:?}"))?;
         // Keys that end in a slash stand for directories and have no bytes.
         let objects = page
             .objects
             .into_iter()
-            .filter(|object| object.key.starts_with(prefix) && !object.key.ends_with('/'));
+            .filter(|object| !object.key.ends_with('/'));
         listing.objects.extend(objects);
-        if listing.objects.len() > MAX_OBJECTS || empty > 1000 {
+        if listing.objects.len() > MAX_OBJECTS {
             listing.objects.truncate(MAX_OBJECTS);
             listing.cut = true;
             return Ok(listing);

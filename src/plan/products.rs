@@ -5,9 +5,8 @@ use std::collections::{HashSet, VecDeque};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::PlanError;
-use super::listing::check_progress;
 use super::source::ProductSource;
-use crate::store::StoreError;
+use crate::store::ListingGuard;
 use crate::task::{ListedProducts, ProductSpec};
 
 /// The products of one [`ProductSpec`], each once: the named ones, then the listed ones.
@@ -21,15 +20,12 @@ pub(super) struct Products<'a> {
     more: bool,
     /// Hashes of the products given out: eight bytes each, for a million products.
     seen: HashSet<u64>,
-    /// Pages in a row that brought no product.
-    barren: u32,
+    guard: ListingGuard,
 }
-
-/// A store may send pages without a new product, where a glob matches few; but not forever.
-const MAX_BARREN: u32 = 100_000;
 
 impl<'a> Products<'a> {
     pub fn new(source: &'a dyn ProductSource, spec: &'a ProductSpec) -> Self {
+        let listed = spec.listed.as_ref().map(start).unwrap_or_default();
         Products {
             source,
             spec,
@@ -38,7 +34,7 @@ impl<'a> Products<'a> {
             token: None,
             more: spec.listed.is_some(),
             seen: HashSet::new(),
-            barren: 0,
+            guard: ListingGuard::new(&listed),
         }
     }
 
@@ -61,13 +57,13 @@ impl<'a> Products<'a> {
     }
 
     async fn next_page(&mut self, listed: &ListedProducts) -> Result<(), PlanError> {
-        let start = format!("{}{}", listed.prefix, literal_head(listed));
+        let start = start(listed);
         let token = self.token.take();
         let page = self
             .source
             .list(&start, Some("/"), token.as_deref())
             .await?;
-        check_progress(&start, token.as_deref(), page.next.as_deref())?;
+        self.guard.check(&page, || format!("listing {start:?}"))?;
         for prefix in page.prefixes {
             let Some(name) = prefix
                 .strip_prefix(&listed.prefix)
@@ -83,21 +79,15 @@ impl<'a> Products<'a> {
                 self.page.push_back(prefix);
             }
         }
-        self.barren = if self.page.is_empty() {
-            self.barren + 1
-        } else {
-            0
-        };
-        if self.barren > MAX_BARREN {
-            return Err(PlanError::Store(StoreError::Protocol {
-                place: format!("listing {start:?}"),
-                detail: "the listing does not end".to_owned(),
-            }));
-        }
         self.more = page.next.is_some();
         self.token = page.next;
         Ok(())
     }
+}
+
+/// What all keys of interest begin with.
+fn start(listed: &ListedProducts) -> String {
+    format!("{}{}", listed.prefix, literal_head(listed))
 }
 
 /// The part of the glob before its first special character: the store need list no more.

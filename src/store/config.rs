@@ -1,11 +1,15 @@
 //! Where a bucket is and who asks: the options, and the [`StoreConfig`] made of them.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::{Secret, StoreError};
+
+/// How long a store may be silent unless told otherwise.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How the bucket is named in a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,6 +59,15 @@ pub struct StoreOptions {
     pub anonymous: bool,
     /// `--requester-pays`: the caller pays for requests and transfer.
     pub requester_pays: bool,
+    /// `--stall-timeout`: how long the store may be silent; `None` for half a minute.
+    pub stall_timeout: Option<Duration>,
+}
+
+impl StoreOptions {
+    /// How long the store may be silent before a connection is given up.
+    pub fn stall_timeout(&self) -> Duration {
+        self.stall_timeout.unwrap_or(STALL_TIMEOUT)
+    }
 }
 
 /// One bucket, and how to reach it. `Debug` shows no secret.
@@ -72,6 +85,8 @@ pub struct StoreConfig {
     pub credentials: Credentials,
     /// Whether the caller pays.
     pub requester_pays: bool,
+    /// A connection on which nothing (or next to nothing) came for so long is given up.
+    pub stall_timeout: Duration,
 }
 
 impl StoreConfig {

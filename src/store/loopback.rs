@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::config::{Addressing, Credentials, StoreConfig};
+use super::config::{Addressing, Credentials, StoreConfig, StoreOptions};
 use super::error::{StoreError, local};
 use super::secret::Secret;
 
@@ -54,6 +54,7 @@ impl Loopback {
                 token: None,
             },
             requester_pays: false,
+            stall_timeout: StoreOptions::default().stall_timeout(),
         }
     }
 }

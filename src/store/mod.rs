@@ -35,7 +35,7 @@ pub use environment::Environment;
 pub use error::{ErrorKind, StoreError};
 pub use list::{ObjectInfo, Page};
 pub use loopback::Loopback;
-pub use pages::Pages;
+pub use pages::{ListingGuard, Pages};
 pub use s3::S3Store;
 pub use secret::Secret;
 

@@ -29,21 +29,21 @@ impl S3Store {
     /// Lists everything below `prefix`. Call within a tokio runtime.
     ///
     /// A store that repeats a page or a continuation token, so that the listing would never end,
-    /// gives a `Protocol` error.
+    /// or lists something else than was asked for, gives a `Protocol` error.
     pub fn list_all(&self, prefix: &str, delimiter: Option<&str>) -> Pages {
         let (send, pages) = mpsc::channel(2);
         let (store, prefix) = (self.clone(), prefix.to_owned());
         let delimiter = delimiter.map(str::to_owned);
         tokio::spawn(async move {
-            let mut guard = Guard::default();
+            let mut guard = ListingGuard::new(&prefix);
             let mut token: Option<String> = None;
             loop {
                 let page = store
                     .list(&prefix, delimiter.as_deref(), token.as_deref())
                     .await;
-                let page = page.and_then(|page| match guard.check(&page) {
-                    Ok(()) => Ok(page),
-                    Err(what) => Err(StoreError::protocol(&store.place(&prefix), what)),
+                let page = page.and_then(|page| {
+                    let place = || store.place(&prefix);
+                    guard.check(&page, place).map(|()| page)
                 });
                 token = page.as_ref().ok().and_then(|page| page.next.clone());
                 if send.send(page).await.is_err() || token.is_none() {
@@ -55,16 +55,46 @@ impl S3Store {
     }
 }
 
-/// Remembers what each page began with: eight bytes a page.
-#[derive(Default)]
-struct Guard {
+/// Holds the pages of one listing to what a listing is: it ends, and it is of the prefix that
+/// was asked for. Remembers what each page began with: sixteen bytes a page.
+#[derive(Debug, Default)]
+pub struct ListingGuard {
+    prefix: String,
     tokens: HashSet<u64>,
     firsts: HashSet<u64>,
     empty: u32,
 }
 
-impl Guard {
-    fn check(&mut self, page: &Page) -> Result<(), String> {
+impl ListingGuard {
+    /// For a listing below `prefix`.
+    pub fn new(prefix: &str) -> ListingGuard {
+        ListingGuard {
+            prefix: prefix.to_owned(),
+            ..ListingGuard::default()
+        }
+    }
+
+    /// Looks at the next page; `place` names the listing in the error.
+    ///
+    /// # Errors
+    /// `Protocol` where a token or a page comes twice, where a thousand pages in a row are empty,
+    /// and where a key does not begin with the prefix.
+    pub fn check(&mut self, page: &Page, place: impl Fn() -> String) -> Result<(), StoreError> {
+        self.look(page)
+            .map_err(|what| StoreError::protocol(&place(), what))
+    }
+
+    fn look(&mut self, page: &Page) -> Result<(), String> {
+        let keys = page.objects.iter().map(|object| object.key.as_str());
+        let mut names = keys.chain(page.prefixes.iter().map(String::as_str));
+        if let Some(other) = names.find(|name| !name.starts_with(&self.prefix)) {
+            return Err(format!(
+                "the listing has the key `{}`, which is not below `{}`; check that the endpoint \
+                 is an S3 store and that the bucket is the right one",
+                other.escape_debug(),
+                self.prefix.escape_debug()
+            ));
+        }
         if let Some(token) = &page.next
             && !self.tokens.insert(xxh3_64(token.as_bytes()))
         {
@@ -126,31 +156,44 @@ mod tests {
 
     #[test]
     fn repeats_are_seen() {
-        let mut guard = Guard::default();
-        guard.check(&page("a", Some("1"))).unwrap();
-        guard.check(&page("b", Some("2"))).unwrap();
+        let mut guard = ListingGuard::default();
+        guard.look(&page("a", Some("1"))).unwrap();
+        guard.look(&page("b", Some("2"))).unwrap();
         assert!(
             guard
-                .check(&page("c", Some("1")))
+                .look(&page("c", Some("1")))
                 .unwrap_err()
                 .contains("token")
         );
-        let mut guard = Guard::default();
-        guard.check(&page("a", Some("1"))).unwrap();
+        let mut guard = ListingGuard::default();
+        guard.look(&page("a", Some("1"))).unwrap();
         assert!(
             guard
-                .check(&page("a", Some("2")))
+                .look(&page("a", Some("2")))
                 .unwrap_err()
                 .contains("`a`")
         );
-        let mut guard = Guard::default();
+        let mut guard = ListingGuard::default();
         let empty = |n: u32| Page {
             next: Some(n.to_string()),
             ..Page::default()
         };
         for n in 0..MAX_EMPTY_PAGES {
-            guard.check(&empty(n)).unwrap();
+            guard.look(&empty(n)).unwrap();
         }
-        assert!(guard.check(&empty(MAX_EMPTY_PAGES)).is_err());
+        assert!(guard.look(&empty(MAX_EMPTY_PAGES)).is_err());
+    }
+
+    #[test]
+    fn another_listing_is_seen() {
+        let mut guard = ListingGuard::new("a/");
+        guard.look(&page("a/b", Some("1"))).unwrap();
+        let error = guard.look(&page("b/a", None)).unwrap_err();
+        assert!(error.contains("`b/a`") && error.contains("`a/`"), "{error}");
+        let prefixes = Page {
+            prefixes: vec!["a/x/".to_owned(), "other/".to_owned()],
+            ..Page::default()
+        };
+        assert!(guard.look(&prefixes).unwrap_err().contains("`other/`"));
     }
 }

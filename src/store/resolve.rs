@@ -90,6 +90,7 @@ impl StoreConfig {
             addressing,
             credentials,
             requester_pays: opts.requester_pays,
+            stall_timeout: opts.stall_timeout(),
         })
     }
 }

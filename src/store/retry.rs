@@ -7,11 +7,12 @@ use super::{ErrorKind, StoreError};
 
 const ATTEMPTS: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
-/// No further attempt begins after this long, and no longer wait than this is accepted.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// No further attempt begins after this long, and no longer wait than this is accepted. A store
+/// that is silent for half a minute is asked a second time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs `request` until it succeeds, fails for good, or has been tried four times within twenty
-/// seconds. A wait that the store asks for is kept.
+/// Runs `request` until it succeeds, fails for good, or has been tried four times within a
+/// minute. A wait that the store asks for is kept.
 pub(super) async fn retried<T, F>(mut request: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,

@@ -15,10 +15,11 @@ use super::retry::retried;
 use super::sign::Signer;
 use super::{ObjectInfo, Page, StoreConfig, StoreError};
 
-/// How long a connection may take to be made, TLS included.
+/// How long a connection may take to be made, TLS included, where silence may last longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may be silent while an answer is awaited.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// A small answer takes no longer than so many times the silence that is allowed, however
+/// steadily it drips.
+const WHOLE_ANSWER: u32 = 4;
 /// How many idle connections are kept unless told otherwise.
 const DEFAULT_POOL: usize = 16;
 /// A page of 1,000 keys of 1,024 bytes, each byte escaped threefold, fits well into this.
@@ -73,8 +74,8 @@ impl S3Store {
             .referer(false)
             .retry(reqwest::retry::never())
             .user_agent(concat!("cotec/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT.min(config.stall_timeout))
+            .read_timeout(config.stall_timeout)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(connections);
         if is_loopback(signer.base_url()) {
@@ -134,7 +135,7 @@ impl S3Store {
         continuation: Option<&str>,
     ) -> Result<Page, StoreError> {
         let place = self.place(prefix);
-        retried(|| async {
+        self.small(&place, || async {
             let url = self.inner.signer.list(prefix, delimiter, continuation);
             let response = self.send(self.client().get(url), &place).await?;
             let response = answer::success(response, &place).await?;
@@ -150,7 +151,7 @@ impl S3Store {
     /// As the store answers.
     pub async fn head(&self, key: &str) -> Result<ObjectInfo, StoreError> {
         let place = self.key_place(key)?;
-        retried(|| async {
+        self.small(&place, || async {
             let response = self
                 .send(self.client().head(self.inner.signer.head(key)), &place)
                 .await?;
@@ -177,7 +178,7 @@ impl S3Store {
     /// As the store answers; `Protocol` where the object is larger or the body ends early.
     pub async fn get(&self, key: &str, max_bytes: u64) -> Result<Vec<u8>, StoreError> {
         let place = self.key_place(key)?;
-        retried(|| async {
+        self.small(&place, || async {
             let response = self
                 .send(self.client().get(self.get_url(key)), &place)
                 .await?;
@@ -217,6 +218,24 @@ impl S3Store {
         let response = answer::success(response, &place).await?;
         answer::check_range(&response, &range, &place)?;
         Ok(response)
+    }
+
+    /// Runs a request with a small answer, with further attempts, each in bounded time.
+    async fn small<T, F>(&self, place: &str, request: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let limit = self.inner.config.stall_timeout * WHOLE_ANSWER;
+        retried(|| async {
+            let answer = tokio::time::timeout(limit, request()).await;
+            answer.unwrap_or_else(|_| {
+                Err(StoreError::Unreachable {
+                    place: place.to_owned(),
+                    detail: format!("no answer in time (it was not complete after {limit:?})"),
+                })
+            })
+        })
+        .await
     }
 
     /// Sends a request. A failure names the place, never the URL's query.

@@ -206,6 +206,7 @@ mod tests {
                 token: token.map(Secret::new),
             },
             requester_pays: false,
+            stall_timeout: std::time::Duration::from_secs(30),
         }
     }
 

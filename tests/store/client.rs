@@ -25,6 +25,7 @@ pub fn config(url: &str, bucket: &str) -> StoreConfig {
             token: None,
         },
         requester_pays: false,
+        stall_timeout: std::time::Duration::from_secs(30),
     }
 }
 

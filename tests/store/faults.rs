@@ -164,7 +164,7 @@ fn redirects_are_not_followed() {
     assert_eq!(target.count(), 0);
 }
 
-fn list(respond: impl Fn(usize, &str) -> Vec<u8> + Send + 'static) -> (StoreError, usize) {
+fn list(respond: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static) -> (StoreError, usize) {
     let server = Scripted::start(respond);
     let store = store(&server.url, "bucket");
     let error = block_on(async {

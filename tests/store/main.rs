@@ -9,6 +9,8 @@ mod client;
 mod embedded;
 mod faults;
 mod keys;
+#[path = "../common/listener.rs"]
+mod listener;
 mod memory;
 mod profiles;
 mod scripted;

@@ -6,6 +6,7 @@
 
 mod control;
 mod error;
+pub mod integrity;
 mod landed;
 mod object;
 mod parts;

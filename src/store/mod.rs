@@ -27,6 +27,7 @@ mod retry;
 mod s3;
 mod secret;
 mod sign;
+mod sum;
 mod xml;
 
 pub use address::Address;
@@ -38,6 +39,7 @@ pub use loopback::Loopback;
 pub use pages::{ListingGuard, Pages};
 pub use s3::S3Store;
 pub use secret::Secret;
+pub use sum::{Algorithm, Sum, Summer};
 
 /// The URL type of this module's API, the same as `url::Url`.
 pub use reqwest::Url;

@@ -42,6 +42,7 @@ mod register;
 mod ring;
 mod set;
 mod sweep;
+mod verified;
 mod view;
 mod wait;
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! byte  0  word        state, waiters, attempt, owner
-//!       8  head|fault  first node that has this input (plus one), and why it failed
+//!       8  head|fault  first node that has this input (plus one), and why it failed, or if it is
+//!                      ready how it was verified
 //!      16  key         reference into the texts
 //!      24  size        bytes
 //!      32  grains      inline: attempt tag and 32 bits; else the first word in the grain words

@@ -36,11 +36,14 @@ pub enum FaultCode {
     Planning = 14,
     /// The run was stopped before this was done. Detail: 0.
     Stopped = 15,
+    /// The bytes are not those that a checksum of the store or the product speaks of. Detail:
+    /// downloads.
+    Corrupt = 16,
 }
 
 impl FaultCode {
     /// All codes, in the order of their numbers.
-    pub const ALL: [FaultCode; 15] = [
+    pub const ALL: [FaultCode; 16] = [
         FaultCode::NotFound,
         FaultCode::Refused,
         FaultCode::Changed,
@@ -56,6 +59,7 @@ impl FaultCode {
         FaultCode::Output,
         FaultCode::Planning,
         FaultCode::Stopped,
+        FaultCode::Corrupt,
     ];
 
     /// A stable name for records and scripts.
@@ -76,6 +80,7 @@ impl FaultCode {
             FaultCode::Output => "output",
             FaultCode::Planning => "planning",
             FaultCode::Stopped => "stopped",
+            FaultCode::Corrupt => "corrupt",
         }
     }
 
@@ -105,6 +110,9 @@ impl FaultCode {
             FaultCode::Output => "free space in the output directory or choose another with --out",
             FaultCode::Planning => "see the planner's message for this product",
             FaultCode::Stopped => "run the same command again to finish",
+            FaultCode::Corrupt => {
+                "run again; if the same object fails again, the store's copy of it is damaged: tell whoever runs the store"
+            }
         }
     }
 }
@@ -164,6 +172,7 @@ impl fmt::Display for Fault {
             FaultCode::Output => write!(f, "output not writable ({})", errno_text(d)),
             FaultCode::Planning => write!(f, "could not be planned"),
             FaultCode::Stopped => write!(f, "stopped before it was done"),
+            FaultCode::Corrupt => write!(f, "its bytes had the wrong checksum in {d} downloads"),
         }
     }
 }

@@ -7,10 +7,12 @@ pub mod fault;
 pub mod limits;
 pub mod range;
 pub mod staged;
+pub mod verified;
 pub mod word;
 
 pub use event::{Event, EventKind, Role};
 pub use fault::{Fault, FaultCode};
 pub use limits::Limits;
 pub use range::ByteRange;
+pub use verified::Verified;
 pub use word::{JobState, ObjectState, Owner, Word};

@@ -188,9 +188,15 @@ impl Control {
         let late_ns = self.window.overdue_ns(at_ns);
         let leaving = seen.busy > self.connections && late_ns < 2_000 * MS;
         let coming = seen.busy * 10 < self.connections * 9 && late_ns < 300 * MS;
-        if self.window.begun() || !(leaving || coming) {
-            self.window.look(at_ns, bytes);
+        if !self.window.begun() && (leaving || coming) {
+            return self.setting();
         }
+        // Nor does it say anything while most of them keep a pause together.
+        if seen.busy * 2 < self.connections {
+            self.window.again(at_ns);
+            return self.setting();
+        }
+        self.window.look(at_ns, bytes);
         let measured = self.window.length_ns();
         if measured >= self.shortest_window_ns() {
             if seen.busy * 10 >= self.connections * 9 {
@@ -280,10 +286,13 @@ impl Control {
             [.., before, last] => last.rate > before.rate * (1.0 + CLEAR_GAIN),
             _ => true,
         };
-        let next = match (samples.is_empty(), steep) {
-            (true, _) => self.connections,
-            (false, true) => self.connections * 2,
-            (false, false) => self.connections + self.connections.div_ceil(2),
+        let now = self.connections;
+        let next = match (samples.is_empty(), steep, self.ceiling.known()) {
+            (true, _, _) => now,
+            // Where there was a refusal, the next one is to be small.
+            (_, _, true) => now + (now / 4).max(1),
+            (_, true, _) => now * 2,
+            (_, false, _) => now + now.div_ceil(2),
         };
         let next = next.min(self.most(at_ns));
         if !samples.is_empty() && next <= self.connections {

@@ -1,7 +1,9 @@
 //! What is remembered of an endpoint's refusals: how many connections held, how many did not.
 
 /// How long a number that was refused is not tried again, at first and at last.
-const HOLD_NS: u64 = 30_000_000_000;
+const HOLD_NS: u64 = 15_000_000_000;
+/// The same before any number has held: something else may have been connected for a moment.
+const EARLY_HOLD_NS: u64 = 3_000_000_000;
 const LONGEST_HOLD_NS: u64 = 1_800_000_000_000;
 
 /// The memory of a cap on connections.
@@ -12,6 +14,8 @@ pub(super) struct Ceiling {
     hold_ns: u64,
     /// The largest number that was measured without a refusal; 0 for none.
     held: usize,
+    /// There was a refusal.
+    known: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,7 @@ impl Ceiling {
             refused: None,
             hold_ns: HOLD_NS,
             held: 0,
+            known: false,
         }
     }
 
@@ -37,6 +42,11 @@ impl Ceiling {
             Some(refused) if at_ns < refused.until_ns => refused.count - 1,
             Some(refused) => refused.count,
         }
+    }
+
+    /// Whether this endpoint refuses: it did once.
+    pub fn known(&self) -> bool {
+        self.known
     }
 
     /// The largest number that held.
@@ -59,7 +69,10 @@ impl Ceiling {
         if self.refused.is_some_and(|refused| count >= refused.count) {
             self.hold_ns = (self.hold_ns * 2).min(LONGEST_HOLD_NS);
         }
-        self.falls_below(at_ns, count, self.hold_ns);
+        self.known = true;
+        let early = self.held == 0 && self.refused.is_none();
+        let hold_ns = if early { EARLY_HOLD_NS } else { self.hold_ns };
+        self.falls_below(at_ns, count, hold_ns);
     }
 
     /// `count` connections, at least 2, were too many for the next `hold_ns`.

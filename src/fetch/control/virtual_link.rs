@@ -31,6 +31,8 @@ struct Link {
     requests_per_minute: Option<u32>,
     /// From this second on the total is another one.
     change: Option<(u64, f64)>,
+    /// So many of the cap's connections are somebody else's until this second.
+    others: Option<(u64, usize)>,
     /// Between these seconds every connection is refused and none brings bytes.
     outage: Option<(u64, u64)>,
 }
@@ -49,6 +51,7 @@ const LINK: Link = Link {
     ramp: false,
     requests_per_minute: None,
     change: None,
+    others: None,
     outage: None,
 };
 
@@ -130,12 +133,18 @@ fn run(link: Link, bounds: Bounds, seconds: u64, seed: u64) -> Outcome {
             let rate = f64::from(requests) / 60.0;
             budget = (budget + rate * STEP_NS as f64 / 1e9).min(rate);
         }
+        let others = link
+            .others
+            .filter(|(until, _)| now / 1_000_000_000 < *until);
+        let cap = link
+            .cap
+            .saturating_sub(others.map_or(0, |(_, count)| count));
         // Connections come and go.
         while connections.len() < control.setting().connections && now >= back_off {
             let alive = connections
                 .iter()
                 .filter(|c| !matches!(c.state, State::Refused(_)));
-            let state = match alive.count() >= link.cap || down {
+            let state = match alive.count() >= cap || down {
                 true => State::Refused(now + rtt),
                 false => State::Waiting(now + rtt),
             };
@@ -380,6 +389,23 @@ fn a_remembered_cap_is_left_alone_for_longer_and_longer() {
         );
         let gaps: Vec<u64> = late.windows(2).map(|w| w[1] - w[0]).collect();
         assert!(gaps.windows(2).all(|w| w[1] > w[0]), "{times:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_somebody_else_had_for_a_moment_is_taken_later() {
+    for refusal in [Sign::Refused, Sign::Throttled] {
+        let others = Some((1, 1));
+        let link = Link {
+            cap: 4,
+            each: 20e6,
+            refusal,
+            others,
+            ..LINK
+        };
+        let outcome = run(link, Bounds::default(), 20, 0);
+        assert_eq!(outcome.connections[10..], [4; 10], "{outcome:?}");
+        assert!(outcome.refused_ms.len() <= 4, "{:?}", outcome.refused_ms);
     }
 }
 

@@ -41,6 +41,10 @@ pub enum Seed {
     EndsSilently,
     /// A new phase rings for nobody.
     PhaseSilent,
+    /// A run that stops wakes nobody who waits for an object.
+    StopSilent,
+    /// Who waits for an object does not look whether the run has stopped after it has set its bit.
+    StopNotLookedAt,
     /// A record is taken again under the name that it had.
     GenerationKept,
     /// A sweep gives the records back before the work is handed on.

@@ -278,7 +278,8 @@ impl Table {
         }
     }
 
-    /// Moves the run on; it never goes back. Everybody who sleeps on a bell looks again.
+    /// Moves the run on; it never goes back. Everybody who sleeps on a bell looks again, and when
+    /// the run stops, everybody who waits for an object.
     pub fn set_phase(&self, phase: Phase) -> Result<()> {
         self.mem.writable()?;
         self.mem
@@ -286,6 +287,9 @@ impl Table {
             .fetch_max(phase as u64, Ordering::SeqCst);
         if seeded(Seed::PhaseSilent) {
             return Ok(());
+        }
+        if phase == Phase::Stopping {
+            self.end_waits()?;
         }
         self.ring_all()
     }

@@ -7,11 +7,12 @@ use crate::sys::futex::{self, WAIT_ANY_MAX};
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{Ordering, fence, seeded};
 use crate::values::clock::Deadline;
-use crate::values::{ByteRange, Fault, FaultCode, ObjectState, Word};
+use crate::values::{ByteRange, Fault, FaultCode, ObjectState, Role, Word};
 
 use super::error::{Result, TableError};
 use super::handle::Table;
 use super::objects::SlotId;
+use super::process::Phase;
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub enum Outcome {
     TimedOut,
 }
 
-/// The longest sleep before looking whether the run still goes on. Wake-ups do not depend on
-/// it: it bounds how long a death of the coordinator goes unnoticed.
+/// The longest sleep of a stranger before it looks whether the run still goes on. Wake-ups do not
+/// depend on it: it bounds how long a death of the coordinator goes unnoticed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 impl Table {
@@ -39,10 +40,10 @@ impl Table {
             if deadline.passed(now_ns()) {
                 return Ok(Outcome::TimedOut);
             }
-            let until = deadline.or_within(now_ns(), LOOK_AGAIN);
+            let until = self.look_again(deadline);
             if let Some(marked) = self.mark(slot, Word::WAITER, || Ok(false))? {
                 let word = self.slot_word(slot, 0)?;
-                futex::wait(word, marked.futex(), Some(until));
+                futex::wait(word, marked.futex(), until);
             }
             self.still_running(until)?;
         }
@@ -74,9 +75,9 @@ impl Table {
             let seen = count.load(Ordering::SeqCst) as u32;
             let landed =
                 || Ok(self.grains_landed(slot, range)? && !seeded(Seed::RangeNotLookedAtAgain));
-            let until = deadline.or_within(now_ns(), LOOK_AGAIN);
+            let until = self.look_again(deadline);
             if self.mark(slot, Word::RANGE_WAITER, landed)?.is_some() {
-                futex::wait(count, seen, Some(until));
+                futex::wait(count, seen, until);
             }
             self.still_running(until)?;
         }
@@ -91,18 +92,20 @@ impl Table {
     ) -> Result<Option<(usize, Outcome)>> {
         let deadline = Deadline::after(now_ns(), timeout);
         while !slots.is_empty() {
+            let over = deadline.passed(now_ns());
             let mut asleep = Vec::with_capacity(slots.len().min(WAIT_ANY_MAX));
             for (place, &slot) in slots.iter().enumerate() {
                 if let Some(outcome) = self.settled(slot)? {
                     return Ok(Some((place, outcome)));
                 }
-                if asleep.len() < WAIT_ANY_MAX
+                if !over
+                    && asleep.len() < WAIT_ANY_MAX
                     && let Some(marked) = self.mark(slot, Word::WAITER, || Ok(false))?
                 {
                     asleep.push((self.slot_word(slot, 0)?, marked.futex()));
                 }
             }
-            if deadline.passed(now_ns()) {
+            if over {
                 return Ok(None);
             }
             // More than the kernel can watch at once are looked at in turns.
@@ -115,7 +118,7 @@ impl Table {
             if asleep.len() == slots.len().min(WAIT_ANY_MAX) {
                 futex::wait_any(&asleep, Some(until));
             }
-            self.still_running(until)?;
+            self.still_running(Some(until))?;
         }
         Ok(None)
     }
@@ -169,16 +172,54 @@ impl Table {
             return Ok(None);
         }
         fence(Ordering::SeqCst);
+        if self.phase()? == Phase::Stopping && !seeded(Seed::StopNotLookedAt) {
+            return Err(TableError::RunEnded);
+        }
         Ok((!landed()?).then_some(marked))
+    }
+
+    /// Lets everybody who waits for an object look again, and see that the run is over. The bits
+    /// go first: who has set one and is not asleep yet will not fall asleep.
+    pub(crate) fn end_waits(&self) -> Result<()> {
+        if seeded(Seed::StopSilent) {
+            return Ok(());
+        }
+        fence(Ordering::SeqCst);
+        for number in 0..self.objects_len()? {
+            let slot = SlotId(number);
+            let word = self.slot_word(slot, 0)?;
+            let mut seen = Word(word.load(Ordering::SeqCst));
+            while seen.waiters() != 0 {
+                let none = seen.without(Word::WAITER | Word::RANGE_WAITER);
+                match word.compare_exchange(seen.0, none.0, Ordering::SeqCst, Ordering::SeqCst) {
+                    Ok(_) => {
+                        futex::wake(word, u32::MAX);
+                        self.tell_range_waiters(slot)?;
+                        break;
+                    }
+                    Err(other) => seen = Word(other),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Until when to sleep. The processes of the run die with the coordinator, so only strangers
+    /// must look whether it lives; for the others the kernel need not keep a timer.
+    fn look_again(&self, deadline: Deadline) -> Option<u64> {
+        match self.role {
+            Role::Stranger => Some(deadline.or_within(now_ns(), LOOK_AGAIN)),
+            _ => deadline.at(),
+        }
     }
 
     /// After a sleep until `until` that nobody ended: whether there is anybody left to end one.
     /// Whoever was woken looks at the word first, because this asks the kernel.
-    fn still_running(&self, until: u64) -> Result<()> {
-        if now_ns() < until {
+    fn still_running(&self, until: Option<u64>) -> Result<()> {
+        if until.is_none_or(|until| now_ns() < until) {
             return Ok(());
         }
-        if self.phase()? == super::Phase::Stopping || !self.coordinator_lives() {
+        if self.phase()? == Phase::Stopping || !self.coordinator_lives() {
             return Err(TableError::RunEnded);
         }
         Ok(())

@@ -15,6 +15,11 @@ impl Deadline {
         Deadline(timeout.map(|timeout| later(now_ns, timeout)))
     }
 
+    /// The point in nanoseconds; `None` never comes.
+    pub fn at(self) -> Option<u64> {
+        self.0
+    }
+
     /// Whether the point has passed at `now_ns`.
     pub fn passed(self, now_ns: u64) -> bool {
         self.0.is_some_and(|at| now_ns >= at)

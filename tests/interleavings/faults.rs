@@ -40,6 +40,8 @@ pub const FAULTS: &[(Seed, &str)] = &[
     ),
     (EndsSilently, "two last jobs end at once"),
     (PhaseSilent, "planning ends while workers fall asleep"),
+    (StopSilent, "the run stops while somebody waits"),
+    (StopNotLookedAt, "the run stops while somebody waits"),
     (GenerationKept, "two sweeps at once and a new process"),
     (RecordsFreedFirst, "a sweeper dies"),
     (HintsNotRecomputed, "a downloader dies"),

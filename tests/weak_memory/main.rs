@@ -104,7 +104,7 @@ const FAULTS: &[(Seed, &str)] = &[
     ),
     (
         FenceOfTheRinger,
-        "the run is stopped while a worker falls asleep",
+        "planning ends while a worker falls asleep",
     ),
     (
         FenceOfTheSleeper,

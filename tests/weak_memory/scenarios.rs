@@ -32,8 +32,8 @@ pub const SCENARIOS: &[(&str, fn())] = &[
         ready_against_sleep,
     ),
     (
-        "the run is stopped while a worker falls asleep",
-        stop_against_sleep,
+        "planning ends while a worker falls asleep",
+        planned_against_sleep,
     ),
     ("two last jobs end at once", two_last_jobs),
     (
@@ -157,18 +157,18 @@ fn sleep(t: &Table) {
     t.sleep_until_job(Deadline::NEVER, bound).unwrap();
 }
 
-fn stop_against_sleep() {
+fn planned_against_sleep() {
     let t = table();
-    let stop = |t: Table| t.set_phase(Phase::Stopping).unwrap();
+    let plan = |t: Table| t.set_phase(Phase::Planned).unwrap();
     let work = |t: Table| {
-        while t.phase().unwrap() != Phase::Stopping {
+        while t.phase().unwrap() != Phase::Planned {
             sleep(&t);
         }
     };
     race(
         &t,
         &[PHASE, JOBS_BELL],
-        vec![Box::new(work), Box::new(stop)],
+        vec![Box::new(work), Box::new(plan)],
     );
 }
 

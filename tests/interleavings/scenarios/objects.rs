@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::scenario;
 use crate::model;
-use crate::table::{Outcome, Table};
-use crate::values::{Fault, FaultCode, ObjectState};
+use crate::table::{Outcome, Phase, Table, TableError};
+use crate::values::{ByteRange, Fault, FaultCode, ObjectState};
 use crate::world::{Scenario, World, fetch, object};
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -15,6 +15,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("fail against wait", fail_against_wait),
     scenario("wait with a time-out", wait_with_timeout),
     scenario("wait for any", wait_any),
+    scenario("the run stops while somebody waits", stop_against_wait),
     scenario("two claims of one object", two_claims),
     scenario("evict against wait", evict_against_wait),
     scenario("evict against re-request", evict_against_request),
@@ -61,6 +62,19 @@ fn wait_with_timeout(w: &mut World) {
         assert!(matches!(outcome, Outcome::Ready | Outcome::TimedOut));
     });
     w.thread("time", None, || model::pass_time(200));
+    w.race();
+}
+
+fn stop_against_wait(w: &mut World) {
+    let slot = object(&w.table, "key", 5);
+    w.process("waiter", move |t| {
+        assert!(matches!(t.wait(slot, None), Err(TableError::RunEnded)));
+    });
+    w.process("range waiter", move |t| {
+        let waited = t.wait_range(slot, ByteRange::new(0, 5), None);
+        assert!(matches!(waited, Err(TableError::RunEnded)));
+    });
+    w.process("stopper", |t| t.set_phase(Phase::Stopping).unwrap());
     w.race();
 }
 

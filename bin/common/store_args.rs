@@ -1,8 +1,9 @@
 //! The options that say which store is meant.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use cotec::store::StoreOptions;
+use cotec::store::{SignatureVersion, StoreOptions};
 
 /// Options that name a store. What is left out comes from the environment and the AWS profile.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -20,6 +21,12 @@ pub struct StoreArgs {
     /// The profile in ~/.aws/credentials and ~/.aws/config
     #[arg(long, value_name = "P", global = true)]
     pub profile: Option<String>,
+    /// A file of PEM certificates to trust besides the system's
+    #[arg(long, value_name = "FILE", global = true)]
+    pub ca_bundle: Option<PathBuf>,
+    /// How requests are signed: s3v4, or s3 for stores that know nothing newer
+    #[arg(long, value_name = "V", global = true)]
+    pub signature_version: Option<SignatureVersion>,
     /// Do not sign requests: for public buckets
     #[arg(long, global = true)]
     pub anonymous: bool,
@@ -41,6 +48,8 @@ impl StoreArgs {
             region: self.region.clone(),
             profile: self.profile.clone(),
             addressing: None,
+            signature: self.signature_version,
+            ca_bundle: self.ca_bundle.clone(),
             anonymous: self.anonymous,
             requester_pays: self.requester_pays,
             stall_timeout: Some(Duration::from_secs(self.stall_timeout)),

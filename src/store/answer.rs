@@ -6,10 +6,10 @@ use std::ops::Range;
 use reqwest::header;
 use reqwest::{Response, StatusCode};
 
-use super::StoreError;
 use super::explain::explain;
 use super::headers::text;
 use super::xml::scrubbed;
+use super::{StoreError, tls};
 
 /// No error document is longer than this; what lies beyond is not read.
 const MAX_ERROR: usize = 64 << 10;
@@ -35,9 +35,20 @@ pub(super) fn broken(error: reqwest::Error, place: &str) -> StoreError {
     } else {
         "the connection broke"
     };
+    no_connection(what, &error, place)
+}
+
+/// A connection that could not be made, or broke, with the reason that its TLS gives.
+pub(super) fn no_connection(what: &str, error: &(dyn Error + 'static), place: &str) -> StoreError {
+    if let Some(detail) = tls::explained(error) {
+        return StoreError::Untrusted {
+            place: place.to_owned(),
+            detail,
+        };
+    }
     StoreError::Unreachable {
         place: place.to_owned(),
-        detail: format!("{what} ({})", root_cause(&error)),
+        detail: format!("{what} ({})", root_cause(error)),
     }
 }
 

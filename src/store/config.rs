@@ -1,12 +1,14 @@
 //! Where a bucket is and who asks: the options, and the [`StoreConfig`] made of them.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use super::{Secret, StoreError};
+use super::{Search, Secret, StoreError};
 
 /// How long a store may be silent unless told otherwise.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,11 +28,39 @@ pub enum Addressing {
     VirtualHost,
 }
 
+/// How requests are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignatureVersion {
+    /// Version 4, which every current store knows.
+    #[default]
+    V4,
+    /// Version 2, for stores that know nothing else.
+    V2,
+}
+
+impl FromStr for SignatureVersion {
+    type Err = StoreError;
+
+    /// `s3v4` or `s3`, as the AWS tools write them, or `v4` and `v2`.
+    fn from_str(text: &str) -> Result<SignatureVersion, StoreError> {
+        match text {
+            "s3v4" | "s3v4-query" | "v4" => Ok(SignatureVersion::V4),
+            "s3" | "s3-query" | "v2" => Ok(SignatureVersion::V2),
+            other => Err(StoreError::config(format!(
+                "signature version `{}` is none of s3v4 (version 4), s3 (version 2)",
+                other.escape_debug()
+            ))),
+        }
+    }
+}
+
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// Requests are not signed.
     Anonymous,
+    /// Looked for when the first request is signed, and again before they expire.
+    Sought(Search),
     /// Requests are signed with these keys.
     Keys {
         /// The access key's name; not secret, but kept out of messages all the same.
@@ -55,6 +85,10 @@ pub struct StoreOptions {
     pub profile: Option<String>,
     /// The addressing style; `None` leaves it to the profile, then to [`Addressing::Auto`].
     pub addressing: Option<Addressing>,
+    /// `--signature-version`; `None` leaves it to the profile, then to version 4.
+    pub signature: Option<SignatureVersion>,
+    /// `--ca-bundle`: a file of certificates to trust besides the system's.
+    pub ca_bundle: Option<PathBuf>,
     /// `--anonymous`: do not sign.
     pub anonymous: bool,
     /// `--requester-pays`: the caller pays for requests and transfer.
@@ -81,6 +115,10 @@ pub struct StoreConfig {
     pub region: Option<String>,
     /// The addressing style.
     pub addressing: Addressing,
+    /// How requests are signed.
+    pub signature: SignatureVersion,
+    /// A file of certificates, in PEM form, to trust besides the system's.
+    pub ca_bundle: Option<PathBuf>,
     /// Who asks.
     pub credentials: Credentials,
     /// Whether the caller pays.

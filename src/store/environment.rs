@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The variables and the home directory that
 /// [`StoreConfig::resolve`](super::StoreConfig::resolve) looks at. `Debug` shows only the names of
 /// the variables.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     vars: BTreeMap<String, String>,
     home: Option<PathBuf>,
@@ -54,15 +54,22 @@ impl Environment {
             .filter(|v| !v.is_empty())
     }
 
+    /// A path in a variable, `~` expanded.
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.var(name).map(|path| self.expanded(path))
+    }
+
+    /// A path as users write it, in which `~/` is the home directory.
+    pub(super) fn expanded(&self, path: &str) -> PathBuf {
+        match (path.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => PathBuf::from(path),
+        }
+    }
+
     /// A file of the AWS tools: the path in `variable`, else `~/.aws/NAME`.
     pub(super) fn aws_file(&self, variable: &str, name: &str) -> Option<PathBuf> {
-        match (self.var(variable), &self.home) {
-            (Some(path), Some(home)) => Some(match path.strip_prefix("~/") {
-                Some(rest) => home.join(rest),
-                None => PathBuf::from(path),
-            }),
-            (Some(path), None) => Some(PathBuf::from(path)),
-            (None, home) => home.as_ref().map(|h| h.join(".aws").join(name)),
-        }
+        self.path(variable)
+            .or_else(|| Some(self.home.as_ref()?.join(".aws").join(name)))
     }
 }

@@ -11,7 +11,8 @@ pub enum ErrorKind {
     Config,
     /// No connection, a time-out, or a connection that broke.
     Unreachable,
-    /// Credentials are missing, wrong or expired, or do not allow this.
+    /// Credentials are missing, wrong or expired, or do not allow this; or the store's certificate
+    /// is refused by this machine.
     Refused,
     /// No such bucket or key.
     NotFound,
@@ -50,6 +51,14 @@ pub enum StoreError {
         /// What was asked for, and of whom.
         place: String,
         /// What happened.
+        detail: String,
+    },
+    /// The store did not prove who it is.
+    #[error("{place}: {detail}")]
+    Untrusted {
+        /// What was asked for, and of whom.
+        place: String,
+        /// What is wrong with its certificate and what to do.
         detail: String,
     },
     /// The store refused the credentials or the permission.
@@ -133,7 +142,9 @@ impl StoreError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             StoreError::Config { .. } => ErrorKind::Config,
-            StoreError::NoCredentials { .. } | StoreError::Refused { .. } => ErrorKind::Refused,
+            StoreError::NoCredentials { .. }
+            | StoreError::Refused { .. }
+            | StoreError::Untrusted { .. } => ErrorKind::Refused,
             StoreError::Unreachable { .. } => ErrorKind::Unreachable,
             StoreError::NotFound { .. } => ErrorKind::NotFound,
             StoreError::Changed { .. } => ErrorKind::Changed,

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::config::{Addressing, Credentials, StoreConfig, StoreOptions};
+use super::config::{Addressing, Credentials, SignatureVersion, StoreConfig, StoreOptions};
 use super::error::{StoreError, local};
 use super::secret::Secret;
 
@@ -48,6 +48,8 @@ impl Loopback {
             bucket: bucket.to_owned(),
             region: Some("us-east-1".to_owned()),
             addressing: Addressing::Path,
+            signature: SignatureVersion::V4,
+            ca_bundle: None,
             credentials: Credentials::Keys {
                 access: self.access.clone(),
                 secret: self.secret.clone(),

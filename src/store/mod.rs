@@ -8,6 +8,7 @@
 mod address;
 mod answer;
 mod config;
+mod credentials;
 mod dotkey;
 #[cfg(feature = "embedded")]
 pub mod embedded;
@@ -15,6 +16,7 @@ mod environment;
 mod error;
 mod explain;
 mod headers;
+mod keys;
 mod list;
 mod listxml;
 mod loopback;
@@ -22,22 +24,28 @@ mod pages;
 mod profile;
 mod put;
 mod reader;
+mod renew;
 mod resolve;
 mod retry;
 mod s3;
+mod search;
 mod secret;
 mod sign;
+mod sign_v2;
+mod sign_v4;
 mod sum;
+mod tls;
 mod xml;
 
 pub use address::Address;
-pub use config::{Addressing, Credentials, StoreConfig, StoreOptions};
+pub use config::{Addressing, Credentials, SignatureVersion, StoreConfig, StoreOptions};
 pub use environment::Environment;
 pub use error::{ErrorKind, StoreError};
 pub use list::{ObjectInfo, Page};
 pub use loopback::Loopback;
 pub use pages::{ListingGuard, Pages};
 pub use s3::S3Store;
+pub use search::Search;
 pub use secret::Secret;
 pub use sum::{Algorithm, Sum, Summer};
 

@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Addressing, Credentials, Environment, Secret, StoreError};
+use super::keys::Keys;
+use super::{Addressing, Environment, Secret, SignatureVersion, StoreError};
 
 /// Keys of a section; a nested group's are written `s3.addressing_style`.
 type Section = BTreeMap<String, String>;
 
 /// Settings that give keys in ways other than naming them.
-const OTHER_WAYS: [&str; 6] = [
-    "credential_process",
-    "sso_session",
-    "sso_start_url",
+const OTHER_WAYS: [&str; 8] = [
+    "credential_source",
     "role_arn",
     "web_identity_token_file",
+    "sso_session",
+    "sso_start_url",
+    "sso_account_id",
     "login_session",
+    "credential_process",
 ];
 
 /// Every profile of both files.
@@ -27,7 +30,7 @@ pub(super) struct Profiles {
 
 /// One profile, empty where nothing names it.
 pub(super) struct Profile<'a> {
-    name: String,
+    pub name: String,
     section: Section,
     services: Option<&'a Section>,
 }
@@ -128,8 +131,13 @@ impl Profile<'_> {
             .filter(|v| !v.is_empty())
     }
 
-    /// The keys of this profile, `None` where it has none.
-    pub(super) fn credentials(&self) -> Result<Option<Credentials>, StoreError> {
+    /// The setting by which the profile gets its keys, where that is not naming them.
+    pub(super) fn other_way(&self) -> Option<&'static str> {
+        OTHER_WAYS.into_iter().find(|way| self.get(way).is_some())
+    }
+
+    /// The keys that the profile names, `None` where it has none.
+    pub(super) fn keys(&self) -> Result<Option<Keys>, StoreError> {
         let missing = |have: &str, lack: &str| StoreError::NoCredentials {
             message: format!(
                 "profile `{}` has {have} but no {lack}; give both",
@@ -140,28 +148,32 @@ impl Profile<'_> {
             self.get("aws_access_key_id"),
             self.get("aws_secret_access_key"),
         ) {
-            (Some(access), Some(secret)) => Ok(Some(Credentials::Keys {
+            (Some(access), Some(secret)) => Ok(Some(Keys {
                 access: access.to_owned(),
                 secret: Secret::new(secret),
                 token: self
                     .get("aws_session_token")
                     .or_else(|| self.get("aws_security_token"))
                     .map(Secret::new),
+                expires: None,
             })),
             (Some(_), None) => Err(missing("aws_access_key_id", "aws_secret_access_key")),
             (None, Some(_)) => Err(missing("aws_secret_access_key", "aws_access_key_id")),
-            (None, None) => match OTHER_WAYS.iter().find(|way| self.get(way).is_some()) {
-                None => Ok(None),
-                Some(way) => Err(StoreError::NoCredentials {
-                    message: format!(
-                        "profile `{0}` gets its credentials by `{way}`, which is not supported; run \
-                         `eval \"$(aws configure export-credentials --profile {0} --format env)\"` first, \
-                         without naming the profile again",
-                        self.name
-                    ),
-                }),
-            },
+            (None, None) => Ok(None),
         }
+    }
+
+    /// How requests are signed: in the nested `s3` group, or in the profile itself.
+    pub(super) fn signature(&self) -> Result<SignatureVersion, StoreError> {
+        let version = self
+            .get("s3.signature_version")
+            .or_else(|| self.get("signature_version"));
+        let Some(version) = version else {
+            return Ok(SignatureVersion::default());
+        };
+        version
+            .parse()
+            .map_err(|e| StoreError::config(format!("profile `{}`: {e}", self.name)))
     }
 
     /// The endpoint for S3: of the profile's services section, then of the profile.

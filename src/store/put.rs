@@ -11,7 +11,6 @@ use tokio::io::AsyncSeekExt;
 
 use super::error::local;
 use super::headers::text;
-use super::retry::retried;
 use super::xml::{quoted, walk};
 use super::{S3Store, StoreError, answer, explain, reader};
 
@@ -53,7 +52,7 @@ impl S3Store {
             start: 0,
             length: size,
         };
-        retried(|| async {
+        self.retried(|| async {
             self.put_piece(self.signer().put(key), &piece, &place)
                 .await
                 .map(drop)
@@ -79,7 +78,7 @@ impl S3Store {
                     length: part.min(size - start),
                 };
                 async move {
-                    retried(|| async {
+                    self.retried(|| async {
                         let url = self.signer().upload_part(key, upload, index + 1);
                         let etag = self.put_piece(url, &piece, place).await?;
                         etag.ok_or_else(|| {
@@ -98,7 +97,7 @@ impl S3Store {
         if let Err(error) = done {
             let url = self.signer().abort_multipart(key, upload);
             let aborted = match self.send(self.request(Method::DELETE, url), place).await {
-                Ok(response) => answer::success(response, place).await.map(drop),
+                Ok(response) => self.success(response, place).await.map(drop),
                 Err(error) => Err(error),
             };
             if let Err(left) = aborted {
@@ -112,10 +111,10 @@ impl S3Store {
     }
 
     async fn create_upload(&self, key: &str, place: &str) -> Result<String, StoreError> {
-        retried(|| async {
+        self.retried(|| async {
             let url = self.signer().create_multipart(key);
             let request = self.request(Method::POST, url).header(header::CONTENT_LENGTH, 0);
-            let response = answer::success(self.send(request, place).await?, place).await?;
+            let response = self.success(self.send(request, place).await?, place).await?;
             let body = answer::body(response, MAX_ANSWER, place).await?;
             let mut upload = None;
             let read = walk(&body, |path, text| {
@@ -151,12 +150,14 @@ impl S3Store {
             );
         }
         document += "</CompleteMultipartUpload>";
-        retried(|| async {
+        self.retried(|| async {
             let request = self
                 .request(Method::POST, self.signer().complete_multipart(key, upload))
                 .header(header::CONTENT_TYPE, "application/xml")
                 .body(document.clone());
-            let response = answer::success(self.send(request, place).await?, place).await?;
+            let response = self
+                .success(self.send(request, place).await?, place)
+                .await?;
             // A store may answer 200 first and only then find that it failed.
             let body = answer::body(response, MAX_ANSWER, place).await?;
             explain::late_error(&body, place).map_or(Ok(()), Err)
@@ -194,7 +195,7 @@ impl S3Store {
                 return Err(failure.try_recv().map_or(error, local(&piece.file, "read")));
             }
         };
-        let response = answer::success(response, place).await?;
+        let response = self.success(response, place).await?;
         let etag = text(response.headers(), header::ETAG);
         // Reading to the end lets the connection be used again.
         answer::body(response, MAX_ANSWER, place).await?;

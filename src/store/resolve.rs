@@ -1,8 +1,9 @@
 //! Flags, environment and profile made into one [`StoreConfig`].
 
 use super::config::{check_endpoint, check_region};
+use super::credentials::Place;
 use super::profile::Profiles;
-use super::{Credentials, Environment, Secret, StoreConfig, StoreError, StoreOptions};
+use super::{Credentials, Environment, Search, StoreConfig, StoreError, StoreOptions, tls};
 
 impl StoreConfig {
     /// Makes the configuration from options, then environment, then profile, as the AWS command
@@ -24,25 +25,39 @@ impl StoreConfig {
                 )
             })?;
         check_bucket(&bucket)?;
-        let chosen = opts.profile.as_deref().filter(|p| !p.is_empty());
-        let named = chosen.or_else(|| env.var("AWS_PROFILE"));
+        let chosen = opts.profile.clone().filter(|p| !p.is_empty());
+        let named = chosen.as_deref().or_else(|| env.var("AWS_PROFILE"));
         let profiles = Profiles::read(env)?;
         let profile = profiles.find(named)?;
-
+        let region = opts
+            .region
+            .as_deref()
+            .or_else(|| env.var("AWS_REGION"))
+            .or_else(|| env.var("AWS_DEFAULT_REGION"))
+            .or_else(|| profile.get("region"))
+            .map(|region| check_region(region.trim()))
+            .transpose()?;
+        let ca_bundle = opts
+            .ca_bundle
+            .clone()
+            .or_else(|| env.path("AWS_CA_BUNDLE"))
+            .or_else(|| profile.get("ca_bundle").map(|path| env.expanded(path)));
+        if let Some(path) = &ca_bundle {
+            tls::read_bundle(path)?;
+        }
         let credentials = if opts.anonymous {
             Credentials::Anonymous
         } else {
-            let from_env = if chosen.is_some() {
-                None
-            } else {
-                keys_of_environment(env)?
+            let search = Search {
+                env: env.clone(),
+                chosen,
             };
-            match from_env {
-                Some(keys) => keys,
-                None => profile
-                    .credentials()?
-                    .ok_or_else(|| no_credentials(&profiles, named))?,
+            // Looked at now, so that what is plainly wrong is said at once; read when needed.
+            if matches!(search.place(&profile)?, Place::Elsewhere) {
+                let message = search.nothing(&profiles);
+                return Err(StoreError::NoCredentials { message });
             }
+            Credentials::Sought(search)
         };
         if opts.requester_pays && credentials == Credentials::Anonymous {
             return Err(StoreError::config(
@@ -71,70 +86,25 @@ impl StoreConfig {
         let endpoint = endpoint
             .map(|(url, from)| check_endpoint(url, from))
             .transpose()?;
-        let region = opts
-            .region
-            .as_deref()
-            .or_else(|| env.var("AWS_REGION"))
-            .or_else(|| env.var("AWS_DEFAULT_REGION"))
-            .or_else(|| profile.get("region"))
-            .map(|region| check_region(region.trim()))
-            .transpose()?;
         let addressing = match opts.addressing {
             Some(style) => style,
             None => profile.addressing()?,
+        };
+        let signature = match opts.signature {
+            Some(version) => version,
+            None => profile.signature()?,
         };
         Ok(StoreConfig {
             endpoint,
             bucket,
             region,
             addressing,
+            signature,
+            ca_bundle,
             credentials,
             requester_pays: opts.requester_pays,
             stall_timeout: opts.stall_timeout(),
         })
-    }
-}
-
-fn keys_of_environment(env: &Environment) -> Result<Option<Credentials>, StoreError> {
-    match (
-        env.var("AWS_ACCESS_KEY_ID"),
-        env.var("AWS_SECRET_ACCESS_KEY"),
-    ) {
-        (Some(access), Some(secret)) => Ok(Some(Credentials::Keys {
-            access: access.trim().to_owned(),
-            secret: Secret::new(secret.trim()),
-            token: env
-                .var("AWS_SESSION_TOKEN")
-                .or_else(|| env.var("AWS_SECURITY_TOKEN"))
-                .map(|t| Secret::new(t.trim())),
-        })),
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(StoreError::NoCredentials {
-            message:
-                "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; set both or neither"
-                    .to_owned(),
-        }),
-        (None, Some(_)) => Err(StoreError::NoCredentials {
-            message:
-                "AWS_SECRET_ACCESS_KEY is set but AWS_ACCESS_KEY_ID is not; set both or neither"
-                    .to_owned(),
-        }),
-    }
-}
-
-fn no_credentials(profiles: &Profiles, named: Option<&str>) -> StoreError {
-    let looked = match named {
-        Some(name) => format!("profile `{name}` ({})", profiles.places()),
-        None => format!(
-            "AWS_ACCESS_KEY_ID, profile `default` ({})",
-            profiles.places()
-        ),
-    };
-    StoreError::NoCredentials {
-        message: format!(
-            "no credentials found; looked in {looked}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
-             name a profile with --profile, or use --anonymous for a public bucket"
-        ),
     }
 }
 

@@ -1,19 +1,20 @@
 //! The client of one bucket: every request to a store goes through here.
 
+use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header;
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use rustls::ClientConfig;
 
-use super::answer;
 use super::config::is_loopback;
 use super::headers::{quoted, text, unquoted};
 use super::listxml;
 use super::retry::retried;
 use super::sign::Signer;
-use super::{ObjectInfo, Page, StoreConfig, StoreError};
+use super::{ObjectInfo, Page, StoreConfig, StoreError, answer, tls};
 
 /// How long a connection may take to be made, TLS included, where silence may last longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +30,9 @@ const MAX_LISTING: u64 = 16 << 20;
 ///
 /// Redirects are not followed. Every URL is presigned, or bare when anonymous. Make it after
 /// forking, within the process that uses it; its methods need a tokio runtime.
+///
+/// Credentials are looked for when the first request is made, and renewed before they expire. Who
+/// takes URLs from [`S3Store::get_url`] awaits [`S3Store::fresh`] before, each time.
 #[derive(Clone)]
 pub struct S3Store {
     inner: Arc<Inner>,
@@ -38,6 +42,7 @@ struct Inner {
     config: StoreConfig,
     signer: Signer,
     client: Client,
+    tls: Arc<ClientConfig>,
 }
 
 impl std::fmt::Debug for S3Store {
@@ -52,7 +57,8 @@ impl S3Store {
     /// A client for the configured bucket with a small pool of connections.
     ///
     /// # Errors
-    /// `Config` when the endpoint and the bucket make no URL, or TLS cannot be set up.
+    /// `Config` when the endpoint and the bucket make no URL, the CA bundle is none, or TLS cannot
+    /// be set up.
     pub fn new(config: StoreConfig) -> Result<S3Store, StoreError> {
         S3Store::with_connections(config, DEFAULT_POOL)
     }
@@ -66,9 +72,9 @@ impl S3Store {
         connections: usize,
     ) -> Result<S3Store, StoreError> {
         let signer = Signer::new(&config)?;
-        // Fails only where a provider is already installed, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let tls = tls::client_config(config.ca_bundle.as_deref())?;
         let mut builder = Client::builder()
+            .tls_backend_preconfigured((*tls).clone())
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
@@ -92,6 +98,7 @@ impl S3Store {
                 config,
                 signer,
                 client,
+                tls,
             }),
         })
     }
@@ -111,10 +118,27 @@ impl S3Store {
         &self.inner.client
     }
 
-    /// A presigned URL for GET, valid for twelve hours (or as long as the credentials are); one URL
-    /// serves every range. Never log it: strip the query first.
+    /// The settings of TLS connections to this store, for connections made elsewhere: ring, the
+    /// system's roots and those of the CA bundle.
+    pub fn tls(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.inner.tls)
+    }
+
+    /// Finds credentials where there are none yet, and new ones where these expire within minutes.
+    /// Cheap where there is nothing to do; only one of many that wait does the work.
     ///
-    /// An empty key gives the bucket's own URL.
+    /// # Errors
+    /// `NoCredentials` where none can be found, with what was tried.
+    pub async fn fresh(&self) -> Result<(), StoreError> {
+        self.inner.signer.keyring().fresh().await
+    }
+
+    /// A presigned URL for GET, valid for twelve hours (or as long as the credentials are, which is
+    /// for minutes after [`S3Store::fresh`]); one URL serves every range. Never log it: strip the
+    /// query first.
+    ///
+    /// It is worked out anew by each call, in microseconds, so there is no need to keep it. An empty
+    /// key gives the bucket's own URL. Not signed before `fresh` has found credentials.
     pub fn get_url(&self, key: &str) -> Url {
         self.inner.signer.get(key)
     }
@@ -122,6 +146,30 @@ impl S3Store {
     /// The same, valid for `expires` (one second to seven days).
     pub fn get_url_for(&self, key: &str, expires: Duration) -> Url {
         self.inner.signer.get_for(key, expires)
+    }
+
+    /// Tells of the store's clock, as the Date header of a refusal says it. True where it differs
+    /// by more than a minute from what was thought: URLs are signed by it from now on, and the
+    /// request is worth another try.
+    pub fn correct_clock(&self, theirs: SystemTime) -> bool {
+        self.inner.signer.keyring().correct_clock(theirs)
+    }
+
+    /// Tells that the store called the credentials expired. True where the next
+    /// [`S3Store::fresh`] looks for new ones, so that the request is worth another try.
+    pub fn credentials_expired(&self) -> bool {
+        self.inner.signer.keyring().expired()
+    }
+
+    /// The error of a connection that could not be made or broke, for what is asked about `key`:
+    /// what is wrong with the certificate, where that is why.
+    pub fn connection_error(
+        &self,
+        key: &str,
+        what: &str,
+        error: &(dyn Error + 'static),
+    ) -> StoreError {
+        answer::no_connection(what, error, &self.place(key))
     }
 
     /// One page of the listing below `prefix`: at most 1,000 entries.
@@ -138,7 +186,7 @@ impl S3Store {
         self.small(&place, || async {
             let url = self.inner.signer.list(prefix, delimiter, continuation);
             let response = self.send(self.client().get(url), &place).await?;
-            let response = answer::success(response, &place).await?;
+            let response = self.success(response, &place).await?;
             let body = answer::body(response, MAX_LISTING, &place).await?;
             listxml::parse(&body).map_err(|what| StoreError::protocol(&place, what))
         })
@@ -155,7 +203,7 @@ impl S3Store {
             let response = self
                 .send(self.client().head(self.inner.signer.head(key)), &place)
                 .await?;
-            let response = answer::success(response, &place).await?;
+            let response = self.success(response, &place).await?;
             // The body is empty, so the length must be read from the header itself.
             let size = text(response.headers(), header::CONTENT_LENGTH)
                 .and_then(|length| length.parse().ok())
@@ -182,7 +230,7 @@ impl S3Store {
             let response = self
                 .send(self.client().get(self.get_url(key)), &place)
                 .await?;
-            let response = answer::success(response, &place).await?;
+            let response = self.success(response, &place).await?;
             answer::body(response, max_bytes, &place).await
         })
         .await
@@ -207,6 +255,7 @@ impl S3Store {
             )));
         }
         let last = range.end - 1;
+        self.fresh().await?;
         let mut request = self
             .client()
             .get(self.get_url(key))
@@ -215,7 +264,7 @@ impl S3Store {
             request = request.header(header::IF_MATCH, quoted(etag));
         }
         let response = self.send(request, &place).await?;
-        let response = answer::success(response, &place).await?;
+        let response = self.success(response, &place).await?;
         answer::check_range(&response, &range, &place)?;
         Ok(response)
     }
@@ -226,7 +275,7 @@ impl S3Store {
         F: Future<Output = Result<T, StoreError>>,
     {
         let limit = self.inner.config.stall_timeout * WHOLE_ANSWER;
-        retried(|| async {
+        self.retried(|| async {
             let answer = tokio::time::timeout(limit, request()).await;
             answer.unwrap_or_else(|_| {
                 Err(StoreError::Unreachable {
@@ -245,6 +294,65 @@ impl S3Store {
         place: &str,
     ) -> Result<Response, StoreError> {
         request.send().await.map_err(|e| answer::broken(e, place))
+    }
+
+    /// The answer if its status is a success, else the error that it says.
+    pub(super) async fn success(
+        &self,
+        response: Response,
+        place: &str,
+    ) -> Result<Response, StoreError> {
+        let date = text(response.headers(), header::DATE);
+        let error = match answer::success(response, place).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        Err(self.excused(error, date.as_deref()))
+    }
+
+    /// A refusal that has its reason in the clock or in old credentials becomes one that is worth
+    /// another try, with both put right.
+    pub fn excused(&self, error: StoreError, date: Option<&str>) -> StoreError {
+        let StoreError::Refused {
+            place,
+            status,
+            code,
+            ..
+        } = &error
+        else {
+            return error;
+        };
+        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        let expired = ["ExpiredToken", "TokenRefreshRequired", "InvalidToken"];
+        let why = if date.is_some_and(|date| self.correct_clock(date)) {
+            "this machine's clock and the store's differ"
+        } else if expired.contains(&code.as_str()) && self.credentials_expired() {
+            "the credentials have expired"
+        } else {
+            return error;
+        };
+        StoreError::Unreachable {
+            place: place.clone(),
+            detail: format!("refused (HTTP {status} {code}), as {why}"),
+        }
+    }
+
+    /// Runs `request` up to four times, with credentials that are valid.
+    pub(super) async fn retried<T, F>(
+        &self,
+        mut request: impl FnMut() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        retried(|| {
+            let next = request();
+            async {
+                self.fresh().await?;
+                next.await
+            }
+        })
+        .await
     }
 
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {

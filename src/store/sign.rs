@@ -4,27 +4,36 @@
 //! signature does not cover, and one URL serves all ranges of an object. That the caller pays is in
 //! the query for the same reason.
 
-use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use reqwest::Url;
-use rusty_s3::{Bucket, BucketError, Method, UrlStyle};
+use rusty_s3::{Bucket, BucketError, UrlStyle};
 
+use super::config::SignatureVersion;
 use super::dotkey;
-use super::{Credentials, Secret, StoreConfig, StoreError};
+use super::keys::Keys;
+use super::renew::Keyring;
+use super::sign_v4::{Ask, DayKey, escape, write_query};
+use super::{Credentials, StoreConfig, StoreError, sign_v2};
 
 /// How long a URL is good for unless told otherwise: a large object over a slow line is read with
 /// one URL.
 const EXPIRES: Duration = Duration::from_secs(12 * 3600);
-/// Signature version 4 allows no more.
-const MAX_EXPIRES: u64 = 7 * 24 * 3600;
 
 /// Signs for one bucket.
 pub(super) struct Signer {
     bucket: Bucket,
-    credentials: Credentials,
+    /// The bucket's URL without its path.
+    origin: String,
+    /// As the Host header says it.
+    host: String,
+    version: SignatureVersion,
+    anonymous: bool,
     requester_pays: bool,
+    keyring: Keyring,
+    /// What version 4 has worked out for today.
+    day: RwLock<Option<Arc<DayKey>>>,
 }
 
 impl Signer {
@@ -49,10 +58,23 @@ impl Signer {
             )),
             other => StoreError::config(format!("endpoint {shown}: {other}")),
         })?;
+        let base = bucket.base_url();
+        let origin = base.as_str().strip_suffix(base.path());
+        let origin = origin.unwrap_or_default().to_owned();
+        let host = base.host_str().unwrap_or_default();
+        let host = match base.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
         Ok(Signer {
+            origin,
+            host,
             bucket,
-            credentials: config.credentials.clone(),
+            version: config.signature,
+            anonymous: config.credentials == Credentials::Anonymous,
             requester_pays: config.requester_pays,
+            keyring: Keyring::new(&config.credentials),
+            day: RwLock::new(None),
         })
     }
 
@@ -61,42 +83,50 @@ impl Signer {
         self.bucket.base_url()
     }
 
+    /// The keys that this signs with.
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     pub(super) fn get(&self, key: &str) -> Url {
         self.get_for(key, EXPIRES)
     }
 
     pub(super) fn get_for(&self, key: &str, expires: Duration) -> Url {
-        self.sign(Method::Get, key, &[], expires)
+        self.sign("GET", key, &[], &[], expires)
     }
 
     pub(super) fn head(&self, key: &str) -> Url {
-        self.sign(Method::Head, key, &[], EXPIRES)
+        self.sign("HEAD", key, &[], &[], EXPIRES)
     }
 
     pub(super) fn put(&self, key: &str) -> Url {
-        self.sign(Method::Put, key, &[], EXPIRES)
+        self.sign("PUT", key, &[], &[], EXPIRES)
     }
 
     pub(super) fn create_multipart(&self, key: &str) -> Url {
-        self.sign(Method::Post, key, &[("uploads", "")], EXPIRES)
+        self.sign("POST", key, &[("uploads", "")], &[], EXPIRES)
     }
 
     pub(super) fn upload_part(&self, key: &str, upload: &str, number: u64) -> Url {
         let number = number.to_string();
         self.sign(
-            Method::Put,
+            "PUT",
             key,
             &[("partNumber", &number), ("uploadId", upload)],
+            &[],
             EXPIRES,
         )
     }
 
+    /// To be sent with the Content-Type `application/xml`.
     pub(super) fn complete_multipart(&self, key: &str, upload: &str) -> Url {
-        self.sign(Method::Post, key, &[("uploadId", upload)], EXPIRES)
+        let headers = [("content-type", "application/xml")];
+        self.sign("POST", key, &[("uploadId", upload)], &headers, EXPIRES)
     }
 
     pub(super) fn abort_multipart(&self, key: &str, upload: &str) -> Url {
-        self.sign(Method::Delete, key, &[("uploadId", upload)], EXPIRES)
+        self.sign("DELETE", key, &[("uploadId", upload)], &[], EXPIRES)
     }
 
     /// A page of a listing. Keys come percent-encoded, since XML cannot hold every character.
@@ -110,89 +140,95 @@ impl Signer {
         query.extend((!prefix.is_empty()).then_some(("prefix", prefix)));
         query.extend(delimiter.map(|d| ("delimiter", d)));
         query.extend(continuation.map(|token| ("continuation-token", token)));
-        self.sign(Method::Get, "", &query, EXPIRES)
+        self.sign("GET", "", &query, &[], EXPIRES)
     }
 
-    fn sign(&self, method: Method, key: &str, query: &[(&str, &str)], expires: Duration) -> Url {
-        self.sign_at(method, key, query, expires, Timestamp::now())
-    }
-
-    /// Signs for `key`, or for the bucket itself where that is empty, as if it were `now`.
-    fn sign_at(
+    /// The URL for a request of the object `key`, or of the bucket itself where that is empty.
+    /// `headers` (lower-case names) must be sent as they stand here; Range and If-Match may be sent
+    /// besides. Without a signature where requests are anonymous or no keys have been found yet.
+    pub(super) fn sign(
         &self,
-        method: Method,
+        method: &str,
         key: &str,
         query: &[(&str, &str)],
+        headers: &[(&str, &str)],
         expires: Duration,
-        now: Timestamp,
     ) -> Url {
-        let mut query: BTreeMap<&str, &str> = query.iter().copied().collect();
-        let dotted = dotkey::has_dot_segment(key);
-        let bucket = self.bucket.base_url();
-        let url = if dotted {
-            dotkey::url(bucket, key)
-        } else {
-            self.bucket.object_url(key)
-        };
-        let Credentials::Keys {
-            access,
-            secret,
-            token,
-        } = &self.credentials
-        else {
-            let mut url = url;
-            url.set_query(
-                (!query.is_empty())
-                    .then(|| dotkey::encode_query(&query))
-                    .as_deref(),
-            );
-            return url;
-        };
-        if self.requester_pays {
-            query.insert("x-amz-request-payer", "requester");
-        }
-        let expires = expires.as_secs().clamp(1, MAX_EXPIRES);
-        let token = token
-            .as_ref()
-            .map(Secret::expose)
-            .filter(|token| !token.is_empty());
-        let region = self.bucket.region();
-        if dotted {
-            let request = dotkey::Request {
-                method: method.to_str(),
-                bucket,
-                key,
-                query: &query,
-            };
-            let who = dotkey::Signature {
-                access,
-                secret: secret.expose(),
-                token,
-                region,
-            };
-            return dotkey::presign(&request, &who, expires, now);
-        }
-        let query = query.iter().map(|(name, value)| (*name, *value));
-        let headers = std::iter::empty::<(&str, &str)>();
-        rusty_s3::signing::sign(
-            &now,
+        let ask = Ask {
             method,
-            url,
-            access,
-            secret.expose(),
-            token,
-            region,
-            expires,
             query,
             headers,
-        )
+            expires: expires.as_secs(),
+        };
+        self.sign_at(ask, key, self.keyring.now_ms() / 1_000)
     }
+
+    /// Signs as if it were `now`, in seconds since 1970.
+    fn sign_at(&self, ask: Ask<'_>, key: &str, now: u64) -> Url {
+        let base = self.bucket.base_url();
+        let escaped = dotkey::encoded(key);
+        let dotted = dotkey::has_dot_segment(key).then(|| dotkey::sent_path(base.path(), key));
+        let path = format!("{}{escaped}", base.path());
+        let keys = (!self.anonymous).then(|| self.keyring.keys()).flatten();
+        let mut query = ask.query.to_vec();
+        if self.requester_pays && keys.is_some() {
+            query.push(("x-amz-request-payer", "requester"));
+        }
+        let ask = Ask {
+            query: &query,
+            ..ask
+        };
+        let query = match (keys, self.version) {
+            (None, _) => plain_query(ask.query),
+            (Some(keys), SignatureVersion::V4) => {
+                let day = self.day_key(&keys, now);
+                Some(day.query(&ask, &self.host, &path, now))
+            }
+            (Some(keys), SignatureVersion::V2) => {
+                let resource = format!("/{}/{escaped}", self.bucket.name());
+                Some(sign_v2::query(&keys, &ask, &resource, now))
+            }
+        };
+        self.url(dotted.as_deref().unwrap_or(&path), query.as_deref())
+    }
+
+    fn day_key(&self, keys: &Arc<Keys>, now: u64) -> Arc<DayKey> {
+        let known = self.day.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(day) = known.as_ref().filter(|day| day.serves(keys, now)) {
+            return Arc::clone(day);
+        }
+        drop(known);
+        let day = Arc::new(DayKey::new(Arc::clone(keys), self.bucket.region(), now));
+        *self.day.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&day));
+        day
+    }
+
+    /// Parsed in one go: setting path and query one after the other takes three times as long.
+    fn url(&self, path: &str, query: Option<&str>) -> Url {
+        let (mark, text) = query.map_or(("", ""), |query| ("?", query));
+        Url::parse(&format!("{}{path}{mark}{text}", self.origin)).unwrap_or_else(|_| {
+            let mut url = self.bucket.base_url().clone();
+            url.set_path(path);
+            url.set_query(query);
+            url
+        })
+    }
+}
+
+/// A query that is not signed.
+fn plain_query(query: &[(&str, &str)]) -> Option<String> {
+    let mut sorted: Vec<_> = query.iter().map(|(n, v)| (*n, escape(v))).collect();
+    sorted.sort_unstable();
+    let mut text = String::new();
+    write_query(&mut text, sorted.iter().map(|(n, v)| (*n, v.as_ref())));
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Addressing;
+    use crate::store::{Addressing, Secret};
+    use jiff::Timestamp;
 
     fn config(endpoint: Option<&str>, bucket: &str, token: Option<&str>) -> StoreConfig {
         StoreConfig {
@@ -200,6 +236,8 @@ mod tests {
             bucket: bucket.to_owned(),
             region: None,
             addressing: Addressing::Auto,
+            signature: SignatureVersion::V4,
+            ca_bundle: None,
             credentials: Credentials::Keys {
                 access: "AKIAIOSFODNN7EXAMPLE".to_owned(),
                 secret: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
@@ -211,11 +249,17 @@ mod tests {
     }
 
     /// 24 May 2013, as in Amazon's examples.
-    fn then() -> Timestamp {
-        Timestamp::from_second(1_369_353_600).unwrap()
-    }
+    const THEN: u64 = 1_369_353_600;
+    const DAY: u64 = 86_400;
 
-    const DAY: Duration = Duration::from_secs(86_400);
+    fn get<'a>() -> Ask<'a> {
+        Ask {
+            method: "GET",
+            query: &[],
+            headers: &[],
+            expires: DAY,
+        }
+    }
 
     #[test]
     fn amazons_own_example() {
@@ -225,7 +269,7 @@ mod tests {
             None,
         ))
         .unwrap();
-        let url = signer.sign_at(Method::Get, "test.txt", &[], DAY, then());
+        let url = signer.sign_at(get(), "test.txt", THEN);
         assert_eq!(
             url.as_str(),
             "https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256\
@@ -251,30 +295,48 @@ mod tests {
             else {
                 panic!()
             };
+            let now = THEN + 45_296;
+            let then = Timestamp::from_second(now as i64).unwrap();
             for key in ["test.txt", "ü b+%41~!*'()", "a=b&c;d@e:f,g$", "..."] {
-                let query = [("partNumber", "7"), ("uploadId", "a b/+"), ("uploads", "")];
-                let ours = dotkey::presign(
-                    &dotkey::Request {
-                        method: "PUT",
-                        bucket: signer.base_url(),
-                        key,
-                        query: &query.into_iter().collect(),
-                    },
-                    &dotkey::Signature {
+                for headers in [&[][..], &[("content-type", "a/b"), ("x-amz-z", "1")]] {
+                    let query = [("partNumber", "7"), ("uploadId", "a b/+"), ("uploads", "")];
+                    let theirs = rusty_s3::signing::sign(
+                        &then,
+                        rusty_s3::Method::Put,
+                        signer.bucket.object_url(key),
                         access,
-                        secret: secret.expose(),
-                        token: token.as_ref().map(Secret::expose),
-                        region: "us-east-1",
-                    },
-                    86_400,
-                    then(),
-                );
-                assert_eq!(
-                    ours,
-                    signer.sign_at(Method::Put, key, &query, DAY, then()),
-                    "{key}"
-                );
+                        secret.expose(),
+                        token.as_ref().map(Secret::expose),
+                        "us-east-1",
+                        DAY,
+                        query.iter().copied(),
+                        headers.iter().copied(),
+                    );
+                    let ask = Ask {
+                        method: "PUT",
+                        query: &query,
+                        headers,
+                        expires: DAY,
+                    };
+                    // Twice: as the first of its day, and as another one.
+                    for _ in 0..2 {
+                        let ask = Ask { ..ask };
+                        assert_eq!(signer.sign_at(ask, key, now), theirs, "{key}");
+                    }
+                }
             }
+        }
+    }
+
+    #[test]
+    fn a_new_day_and_new_keys_are_signed_with_at_once() {
+        let fresh = |at| {
+            let signer = Signer::new(&config(None, "b", None)).unwrap();
+            signer.sign_at(get(), "k", at)
+        };
+        let signer = Signer::new(&config(None, "b", None)).unwrap();
+        for at in [THEN + DAY - 1, THEN + DAY, THEN, THEN + 1] {
+            assert_eq!(signer.sign_at(get(), "k", at), fresh(at));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Clients for the servers of these tests.
 
-use cotec::store::{Addressing, Credentials, S3Store, Secret, StoreConfig};
+use cotec::store::{Addressing, Credentials, S3Store, Secret, SignatureVersion, StoreConfig};
 
 use crate::store_common::{ACCESS, SECRET};
 
@@ -19,6 +19,8 @@ pub fn config(url: &str, bucket: &str) -> StoreConfig {
         bucket: bucket.to_owned(),
         region: None,
         addressing: Addressing::Auto,
+        signature: SignatureVersion::V4,
+        ca_bundle: None,
         credentials: Credentials::Keys {
             access: ACCESS.to_owned(),
             secret: Secret::new(SECRET),

@@ -158,7 +158,7 @@ async fn suite(store: &S3Store, prefix: &str) {
     );
 
     let mut wrong = store.config().clone();
-    let Credentials::Keys { access, .. } = wrong.credentials else {
+    let Credentials::Keys { access, .. } = wrong.credentials.found().await.unwrap() else {
         panic!("no keys")
     };
     wrong.credentials = Credentials::Keys {

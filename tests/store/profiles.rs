@@ -7,6 +7,8 @@ use cotec::store::{
 };
 use tempfile::TempDir;
 
+use crate::client::block_on;
+
 const CREDENTIALS: &str = "\
 # the usual file
 [default]
@@ -43,10 +45,8 @@ endpoint_url = https://not-this.example
 [services cdse]
 s3 =
   endpoint_url = https://eodata.dataspace.copernicus.eu/
-[profile sso]
-sso_session = corp
-[sso-session corp]
-sso_start_url = https://x
+[profile console]
+login_session = arn:aws:iam::0123456789012:user/Admin
 [profile odd]
 s3 =
   addressing_style = sideways
@@ -85,15 +85,25 @@ fn profile(name: &str) -> StoreOptions {
     options(|o| o.profile = Some(name.to_owned()))
 }
 
-fn keys(config: &StoreConfig) -> (&str, &str, Option<&str>) {
-    match &config.credentials {
-        Credentials::Anonymous => ("anonymous", "", None),
+/// Access key, secret key and token, which are looked for only when they are needed.
+fn keys(config: &StoreConfig) -> (String, String, Option<String>) {
+    match block_on(config.credentials.found()).unwrap() {
         Credentials::Keys {
             access,
             secret,
             token,
-        } => (access, secret.expose(), token.as_ref().map(|t| t.expose())),
+        } => {
+            let token = token.map(|t| t.expose().to_owned());
+            (access, secret.expose().to_owned(), token)
+        }
+        other => panic!("{other:?}"),
     }
+}
+
+/// What [`keys`] gives.
+fn found(access: &str, secret: &str, token: Option<&str>) -> (String, String, Option<String>) {
+    let token = token.map(str::to_owned);
+    (access.to_owned(), secret.to_owned(), token)
 }
 
 fn refused(options: &StoreOptions, env: &Environment) -> (ErrorKind, String) {
@@ -110,7 +120,7 @@ fn refused(options: &StoreOptions, env: &Environment) -> (ErrorKind, String) {
 fn files() {
     let home = Home::new();
     let config = StoreConfig::resolve(&options(|_| {}), &home.env(&[])).unwrap();
-    assert_eq!(keys(&config), ("DEFAULTKEY", "DEFAULTHUSH", None));
+    assert_eq!(keys(&config), found("DEFAULTKEY", "DEFAULTHUSH", None));
     assert_eq!(
         (config.region.as_deref(), config.endpoint.as_deref()),
         (Some("eu-west-1"), None)
@@ -120,7 +130,7 @@ fn files() {
     let config = StoreConfig::resolve(&profile("work"), &home.env(&[])).unwrap();
     assert_eq!(
         keys(&config),
-        ("WORKKEY", "WORK/HUSH+=", Some("WORKTOKEN=="))
+        found("WORKKEY", "WORK/HUSH+=", Some("WORKTOKEN=="))
     );
     assert_eq!(config.region.as_deref(), Some("eu-central-1"));
     assert_eq!(config.endpoint.as_deref(), Some("https://s3.work.example"));
@@ -166,18 +176,18 @@ fn what_wins() {
         ("AWS_SESSION_TOKEN", "ENVTOKEN"),
     ];
     let config = StoreConfig::resolve(&options(|_| {}), &home.env(&vars)).unwrap();
-    assert_eq!(keys(&config), ("ENVKEY", "ENVHUSH", Some("ENVTOKEN")));
+    assert_eq!(keys(&config), found("ENVKEY", "ENVHUSH", Some("ENVTOKEN")));
     // A profile of the environment gives way to keys of the environment, one of the flags does not.
     let with_profile: Vec<_> = vars.into_iter().chain([("AWS_PROFILE", "work")]).collect();
     let config = StoreConfig::resolve(&options(|_| {}), &home.env(&with_profile)).unwrap();
     assert_eq!(
-        (keys(&config).0, config.region.as_deref()),
+        (keys(&config).0.as_str(), config.region.as_deref()),
         ("ENVKEY", Some("eu-central-1"))
     );
     let config = StoreConfig::resolve(&profile("work"), &home.env(&vars)).unwrap();
     assert_eq!(
         keys(&config),
-        ("WORKKEY", "WORK/HUSH+=", Some("WORKTOKEN=="))
+        found("WORKKEY", "WORK/HUSH+=", Some("WORKTOKEN=="))
     );
     let config = StoreConfig::resolve(&options(|o| o.anonymous = true), &home.env(&vars)).unwrap();
     assert_eq!(config.credentials, Credentials::Anonymous);
@@ -239,7 +249,7 @@ fn what_wins() {
 #[test]
 fn errors_say_what_to_do() {
     let home = Home::new();
-    let empty = Environment::new([("AWS_X", "")], None);
+    let empty = Environment::new([("AWS_EC2_METADATA_DISABLED", "true")], None);
     for (options, vars, kind, says) in [
         (
             profile("wrok"),
@@ -266,10 +276,10 @@ fn errors_say_what_to_do() {
             "no aws_secret_access_key",
         ),
         (
-            profile("sso"),
+            profile("console"),
             vec![],
             ErrorKind::Refused,
-            "export-credentials --profile sso",
+            "export-credentials --profile console",
         ),
         (
             options(|_| {}),

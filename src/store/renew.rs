@@ -1,0 +1,187 @@
+//! The keys that a store signs with, renewed before they expire.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::credentials::Finder;
+use super::keys::Keys;
+use super::{Credentials, StoreError};
+
+/// Keys are renewed this long before they expire, or when three quarters of their time is over.
+const AHEAD: Duration = Duration::from_secs(300);
+/// How long after a failure, or after keys that were refused at once, new ones are asked for.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Whoever gives keys gets no longer than this.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Clocks that differ by less are taken as the same.
+const SAME_TIME: i64 = 60;
+
+/// The keys of today.
+pub(super) struct Keyring {
+    /// `None` where requests are not signed, and before the first keys are found.
+    keys: RwLock<Option<Arc<Keys>>>,
+    /// Where further ones come from.
+    finder: Option<Finder>,
+    /// Milliseconds since 1970 at which [`Keyring::fresh`] has something to do.
+    due: AtomicU64,
+    /// Seconds by which the store's clock is ahead of this machine's.
+    skew: AtomicI64,
+    finding: tokio::sync::Mutex<Found>,
+}
+
+/// What came of the last search.
+#[derive(Default)]
+struct Found {
+    at: Option<Instant>,
+    failure: Option<String>,
+}
+
+impl Keyring {
+    pub fn new(credentials: &Credentials) -> Keyring {
+        let (keys, finder) = match credentials {
+            Credentials::Anonymous => (None, None),
+            Credentials::Keys {
+                access,
+                secret,
+                token,
+            } => {
+                let keys = Keys {
+                    access: access.clone(),
+                    secret: secret.clone(),
+                    token: token.clone(),
+                    expires: None,
+                };
+                (Some(Arc::new(keys)), None)
+            }
+            Credentials::Sought(search) => (None, Some(Finder::new(search.clone()))),
+        };
+        Keyring {
+            due: AtomicU64::new(if finder.is_some() { 0 } else { u64::MAX }),
+            keys: RwLock::new(keys),
+            finder,
+            skew: AtomicI64::new(0),
+            finding: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The keys to sign with now.
+    pub fn keys(&self) -> Option<Arc<Keys>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.clone()
+    }
+
+    /// Milliseconds since 1970 by the store's clock, as far as that is known.
+    pub fn now_ms(&self) -> u64 {
+        let now = milliseconds(SystemTime::now());
+        now.saturating_add_signed(self.skew.load(Ordering::Relaxed).saturating_mul(1_000))
+    }
+
+    /// Finds keys where there are none yet, and new ones where these expire soon. Many may call
+    /// this at once: one of them does the work, and the others wait only where they must.
+    pub async fn fresh(&self) -> Result<(), StoreError> {
+        let due = || self.now_ms() >= self.due.load(Ordering::Acquire);
+        let Some(finder) = self.finder.as_ref().filter(|_| due()) else {
+            return Ok(());
+        };
+        let mut last = match self.finding.try_lock() {
+            Ok(last) => last,
+            Err(_) if self.usable() => return Ok(()),
+            Err(_) => self.finding.lock().await,
+        };
+        if !due() {
+            return Ok(());
+        }
+        if let (Some(at), Some(failure)) = (last.at, &last.failure)
+            && at.elapsed() < PAUSE
+        {
+            return self.failed(failure);
+        }
+        let found = match tokio::time::timeout(PATIENCE, finder.find()).await {
+            Ok(found) => found,
+            Err(_) => Err(format!(
+                "no credentials came within {} s; {}",
+                PATIENCE.as_secs(),
+                finder.asked()
+            )),
+        };
+        last.at = Some(Instant::now());
+        match found {
+            Ok(keys) => {
+                last.failure = None;
+                self.take(keys);
+                Ok(())
+            }
+            Err(failure) => {
+                let outcome = self.failed(&failure);
+                last.failure = Some(failure);
+                outcome
+            }
+        }
+    }
+
+    /// A failure matters only when the keys that there are cannot be used any more.
+    fn failed(&self, failure: &str) -> Result<(), StoreError> {
+        if self.usable() {
+            tracing::warn!("the credentials could not be renewed yet: {failure}");
+            let later = self.now_ms() + PAUSE.as_millis() as u64;
+            self.due.store(later, Ordering::Release);
+            return Ok(());
+        }
+        Err(StoreError::NoCredentials {
+            message: failure.to_owned(),
+        })
+    }
+
+    fn usable(&self) -> bool {
+        let expires = |keys: &Keys| keys.expires.map_or(u64::MAX, milliseconds);
+        self.keys()
+            .is_some_and(|keys| self.now_ms() < expires(&keys))
+    }
+
+    fn take(&self, keys: Keys) {
+        let now = self.now_ms();
+        let due = keys.expires.map_or(u64::MAX, |expires| {
+            let left = milliseconds(expires).saturating_sub(now);
+            let ahead = (AHEAD.as_millis() as u64).min(left / 4);
+            // Who gives expired keys is not asked again at once.
+            now + (left - ahead).max(1_000)
+        });
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys));
+        self.due.store(due, Ordering::Release);
+    }
+
+    /// The store said that the keys have expired: the next [`Keyring::fresh`] finds new ones.
+    /// False where that cannot help, as these are the newest or there are no others.
+    pub fn expired(&self) -> bool {
+        let Some(last) = self
+            .finder
+            .as_ref()
+            .and_then(|_| self.finding.try_lock().ok())
+        else {
+            return self.finder.is_some();
+        };
+        let recent = last.at.is_some_and(|at| at.elapsed() < PAUSE);
+        if !recent {
+            self.due.store(0, Ordering::Release);
+        }
+        !recent
+    }
+
+    /// Takes the store's clock as the right one. True where it differs much from what was thought.
+    pub fn correct_clock(&self, theirs: SystemTime) -> bool {
+        let difference = milliseconds(theirs) as i64 - milliseconds(SystemTime::now()) as i64;
+        let skew = difference / 1_000;
+        let known = self.skew.load(Ordering::Relaxed);
+        let differs = skew.abs_diff(known) > SAME_TIME.unsigned_abs();
+        if differs {
+            self.skew.store(skew, Ordering::Relaxed);
+        }
+        differs
+    }
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use cotec::coord::ExitCode;
 use cotec::fetch::{self, FetchConfig, Staging};
-use cotec::store::{Address, S3Store, StoreConfig, StoreError};
+use cotec::store::{Address, ObjectInfo, S3Store, StoreConfig, StoreError};
 use cotec::table::{EventReader, ObjectSpec, Phase, SlotId, Table, TableError};
+use cotec::values::safe::{is_manifest, manifest_of};
 use cotec::values::staged::{LANDED, LANDING, LOCK, Tree};
-use cotec::values::{EventKind, Limits, Role};
+use cotec::values::{EventKind, Limits, Role, Verified, verified};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -28,6 +29,10 @@ pub struct Args {
     /// prefix keeps the path that it has below it
     dir: PathBuf,
 }
+
+/// Objects of one product that are held back until its manifest comes; real products have some
+/// hundred.
+const MAX_UNFINISHED: usize = 5000;
 
 /// Why nothing could be downloaded.
 enum Stop {
@@ -97,6 +102,10 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
         tidy(&root);
         return Ok(ExitCode::SomeFailed as u8);
     }
+    let verified = verified::in_words(&table.count_verified()?);
+    if !json && !verified.is_empty() {
+        eprintln!("cotec: verified: {verified}");
+    }
     if counts.ready == listed {
         tidy(&root);
         return Ok(ExitCode::Done as u8);
@@ -118,10 +127,16 @@ fn register(table: &Table, config: StoreConfig, name: &str) -> Result<u64, Stop>
         let store = S3Store::new(config)?;
         let mut pages = store.list_all(name, None);
         let (mut count, mut slots) = (0, Vec::new());
+        let mut later = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page?;
-            let specs: Vec<ObjectSpec<'_>> = (page.objects.iter())
-                .filter(|object| is_below(&object.key, name))
+            let mut objects = std::mem::take(&mut later);
+            objects.extend(page.objects);
+            objects.retain(|object| is_below(&object.key, name));
+            later = unfinished_product(&mut objects, page.next.is_some());
+            // The downloader compares a product's objects with its manifest.
+            objects.sort_by_key(|object| !is_manifest(&object.key));
+            let specs: Vec<ObjectSpec<'_>> = (objects.iter())
                 .map(|object| ObjectSpec {
                     key: &object.key,
                     size: object.size,
@@ -134,6 +149,26 @@ fn register(table: &Table, config: StoreConfig, name: &str) -> Result<u64, Stop>
         }
         Ok(count)
     })
+}
+
+/// Takes the objects of a SAFE product from the end of a listing so far, if its manifest may still
+/// come: that is to be registered before them.
+fn unfinished_product(objects: &mut Vec<ObjectInfo>, more: bool) -> Vec<ObjectInfo> {
+    let last = objects.last().and_then(|object| manifest_of(&object.key));
+    let Some((manifest, path)) = last.filter(|_| more) else {
+        return Vec::new();
+    };
+    let prefix = &objects[objects.len() - 1].key;
+    let prefix = prefix[..prefix.len() - path.len()].to_owned();
+    let first = objects
+        .iter()
+        .rposition(|object| !object.key.starts_with(&prefix));
+    let first = first.map_or(0, |at| at + 1);
+    let came = objects.iter().any(|object| object.key == manifest);
+    match came || objects.len() - first > MAX_UNFINISHED {
+        true => Vec::new(),
+        false => objects.split_off(first),
+    }
 }
 
 /// `a/b` means the object `a/b` and those below `a/b/`, not `a/bc`.
@@ -171,7 +206,10 @@ fn report(table: &Table, as_json: bool) -> Result<(), TableError> {
                     if as_json {
                         let key = table.key(SlotId(event.id))?;
                         let size = table.size(SlotId(event.id))?;
-                        let record = json!({"schema": 1, "key": key, "size": size});
+                        let how = table.object_verified(SlotId(event.id))?;
+                        let how = how.map(Verified::name);
+                        let record =
+                            json!({"schema": 1, "key": key, "size": size, "verified": how});
                         let _ = writeln!(stdout(), "{record}");
                     }
                 }
@@ -203,6 +241,28 @@ fn tidy(root: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_product_waits_for_its_manifest_across_pages() {
+        let object = |key: &&str| ObjectInfo {
+            key: (*key).to_owned(),
+            size: 1,
+            etag: None,
+            last_modified: None,
+        };
+        let split = |keys: &[&str], more| {
+            let mut now: Vec<ObjectInfo> = keys.iter().map(object).collect();
+            let later = unfinished_product(&mut now, more);
+            (now.len(), later.len())
+        };
+        let keys = ["a", "p/X.SAFE/G/1", "p/Y.SAFE/G/1", "p/Y.SAFE/MTD"];
+        assert_eq!(split(&keys, true), (2, 2));
+        assert_eq!(split(&keys, false), (4, 0));
+        assert_eq!(split(&keys[..1], true), (1, 0));
+        assert_eq!(split(&[], true), (0, 0));
+        let keys = ["p/Y.SAFE/G/1", "p/Y.SAFE/manifest.safe", "p/Y.SAFE/rep"];
+        assert_eq!(split(&keys, true), (3, 0));
+    }
 
     #[test]
     fn names_are_paths_and_not_beginnings() {

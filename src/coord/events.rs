@@ -16,7 +16,13 @@ pub(super) fn happening(
     let object = |state, fetched, fault| -> Result<What, TableError> {
         let slot = SlotId(event.id);
         let (key, size) = (table.key(slot)?, table.size(slot)?);
+        let verified = match state {
+            // None if it was evicted meanwhile.
+            ObjectState::Ready => table.object_verified(slot)?,
+            _ => None,
+        };
         Ok(What::Object {
+            verified,
             state,
             key,
             size,

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::values::{Fault, JobState};
+use crate::values::{Fault, JobState, Verified};
 
 use super::observe::{Happening, Observer, What};
 
@@ -54,11 +54,17 @@ fn describe(what: &What) -> (String, Value) {
             key,
             size,
             fetched,
+            verified,
             fault,
         } => (
             format!("object-{}", state.name()),
             filled(
-                json!({ "key": key, "size": size, "fetched": fetched }),
+                json!({
+                    "key": key,
+                    "size": size,
+                    "fetched": fetched,
+                    "verified": verified.map(Verified::name),
+                }),
                 *fault,
             ),
         ),
@@ -129,6 +135,7 @@ mod tests {
                 key: "a\n\"b".into(),
                 size: 7,
                 fetched: None,
+                verified: None,
                 fault: Some(Fault::new(FaultCode::NotFound, 404)),
             },
         };

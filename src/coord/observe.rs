@@ -1,6 +1,6 @@
 //! What an observer of a run is told.
 
-use crate::values::{Event, Fault, JobState, ObjectState};
+use crate::values::{Event, Fault, JobState, ObjectState, Verified};
 use crate::work::JobResult;
 
 use super::summary::Summary;
@@ -37,6 +37,8 @@ pub enum What {
         size: u64,
         /// Bytes fetched for it, when it became ready.
         fetched: Option<u64>,
+        /// How it was verified, when it became ready.
+        verified: Option<Verified>,
         /// Why it failed.
         fault: Option<Fault>,
     },

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::observe::{Happening, Observer, Progress, What};
 use super::summary::Summary;
-use crate::values::JobState;
+use crate::values::{JobState, Verified, verified};
 use crate::work::ResultStats;
 
 /// How often a line of progress appears where there is no terminal, in seconds.
@@ -198,6 +198,7 @@ pub(super) fn summary_text(s: &Summary) -> String {
     }
     lines.push(jobs_text(s));
     lines.push(times_text(s));
+    lines.extend(verified_text(s));
     match s.outcome.as_str() {
         "done" | "some-failed" => lines.push(held_back_text(s)),
         "interrupted" => lines.push(
@@ -274,6 +275,13 @@ fn times_text(s: &Summary) -> String {
         duration(overlap.download_seconds),
         overlap.hidden_share * 100.0,
     )
+}
+
+/// How the objects were verified; nothing where there are none.
+fn verified_text(s: &Summary) -> Option<String> {
+    let of = |v: Verified| s.objects.verified.get(v.name()).map(|n| (v, *n));
+    let counts: Vec<_> = Verified::ALL.into_iter().filter_map(of).collect();
+    (!counts.is_empty()).then(|| format!("verified: {}", verified::in_words(&counts)))
 }
 
 fn held_back_text(s: &Summary) -> String {

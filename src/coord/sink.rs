@@ -44,6 +44,10 @@ impl PlanSink for TableSink {
         Ok(slots.into_iter().map(|slot| slot.0).collect())
     }
 
+    fn manifest(&self, object: &ObjectInfo) -> Result<(), PlanError> {
+        self.slot(object).map(|_| ())
+    }
+
     fn job(&self, job: &PlannedJob<'_>) -> Result<(), PlanError> {
         let payload = job
             .payload

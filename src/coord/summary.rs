@@ -1,5 +1,6 @@
 //! What a run did, for people and programs: the end of the output and `OUT/summary.json`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::table::{JobId, SlotId, Table, TableError};
 use crate::task::JobFile;
-use crate::values::{JobState, ObjectState};
+use crate::values::{JobState, ObjectState, Verified};
 use crate::work::{JobResult, ResultStats};
 
 use super::outcome::{result_of, why_job_failed};
@@ -46,7 +47,7 @@ pub struct Summary {
 }
 
 /// Objects of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ObjectsRecord {
     /// Different keys that jobs needed.
     pub total: u64,
@@ -62,6 +63,10 @@ pub struct ObjectsRecord {
     pub bytes_fetched: u64,
     /// Requests to the store for them.
     pub requests: u64,
+    /// How many of those in staging were verified how: `manifest`, `crc64nvme`, `crc32c`, `crc32`,
+    /// `sha256`, `sha1`, `md5`, `parts`, or `length-and-etag` where there was no checksum.
+    #[serde(default)]
+    pub verified: BTreeMap<String, u64>,
 }
 
 /// Jobs of a run.
@@ -203,6 +208,7 @@ impl Ending<'_> {
                 bytes_ready: objects.bytes_ready,
                 bytes_fetched: self.figures.bytes,
                 requests: self.figures.requests,
+                verified: self.verified()?,
             },
             jobs: JobsRecord {
                 total: jobs.total(),
@@ -238,6 +244,12 @@ impl Ending<'_> {
             writing_to_staging: writing,
             cores_busy: share(cpu_seconds(), self.seconds * cores() as f64),
         }
+    }
+
+    fn verified(&self) -> Result<BTreeMap<String, u64>, TableError> {
+        let counts = self.table.count_verified()?;
+        let named = |(verified, n): (Verified, u64)| (verified.name().to_owned(), n);
+        Ok(counts.into_iter().map(named).collect())
     }
 
     fn results(&self) -> Result<Vec<ResultRecord>, TableError> {

@@ -7,6 +7,7 @@ use super::sink::PlanSink;
 use super::stac::StacScales;
 use crate::store::ObjectInfo;
 use crate::task::{Layout, Radiometry, Task};
+use crate::values::safe::is_manifest;
 
 /// Bytes of a metadata object at most; real ones have some tens of kilobytes.
 pub(super) const MAX_METADATA: u64 = 32 << 20;
@@ -68,6 +69,11 @@ pub(super) async fn prepare(
     sink: &dyn PlanSink,
 ) -> Result<Product, PlanError> {
     let mtd = find_mtd(&listing);
+    for object in &listing.objects {
+        if is_manifest(&object.key) {
+            sink.manifest(object)?;
+        }
+    }
     let mut product = Product {
         listing,
         mtd,

@@ -45,6 +45,15 @@ pub trait PlanSink {
     /// One of them cannot be registered.
     fn objects(&self, objects: &[&ObjectInfo]) -> Result<Vec<u32>, PlanError>;
 
+    /// The manifest of a SAFE product: a downloader compares the product's objects with it, so it
+    /// comes before them.
+    ///
+    /// # Errors
+    /// It cannot be registered.
+    fn manifest(&self, _object: &ObjectInfo) -> Result<(), PlanError> {
+        Ok(())
+    }
+
     /// A job whose inputs have all been registered.
     ///
     /// # Errors

@@ -22,6 +22,13 @@ pub fn start_time(pid: u32) -> Option<u64> {
     (!ended).then_some(start)
 }
 
+/// A name for the time since the machine was started; `None` if it does not say.
+pub fn boot() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let id = id.trim();
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
 /// Number of threads of this process.
 pub fn threads() -> io::Result<usize> {
     Ok(fs::read_dir("/proc/self/task")?.count())

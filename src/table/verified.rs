@@ -54,6 +54,22 @@ impl Table {
             None => Err(TableError::corrupt("verified", bits.into())),
         }
     }
+
+    /// How many ready objects were verified how, by looking at each; those that are none are left
+    /// out.
+    ///
+    /// # Errors
+    /// As [`object_verified`](Table::object_verified).
+    pub fn count_verified(&self) -> Result<Vec<(Verified, u64)>> {
+        let mut counts = Verified::ALL.map(|verified| (verified, 0));
+        for number in 0..self.objects_len()? {
+            let verified = self.object_verified(SlotId(number))?;
+            if let Some((_, n)) = counts.iter_mut().find(|(v, _)| Some(*v) == verified) {
+                *n += 1;
+            }
+        }
+        Ok(counts.into_iter().filter(|(_, n)| *n > 0).collect())
+    }
 }
 
 #[cfg(test)]
@@ -81,5 +97,7 @@ mod tests {
             assert_eq!(table.object_fault(slot).unwrap(), None);
             assert!(!table.publish_verified(claim, 1, Verified::Md5).unwrap());
         }
+        let counts = [(Verified::Manifest, 1), (Verified::Length, 1)];
+        assert_eq!(table.count_verified().unwrap(), counts);
     }
 }

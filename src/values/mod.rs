@@ -6,6 +6,7 @@ pub mod event;
 pub mod fault;
 pub mod limits;
 pub mod range;
+pub mod safe;
 pub mod staged;
 pub mod verified;
 pub mod word;

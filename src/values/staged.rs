@@ -70,6 +70,13 @@ pub fn landing_path(staging: &Path, slot: u32, attempt: u32) -> PathBuf {
     staging.join(LANDING).join(format!("{slot}.{attempt}"))
 }
 
+/// The same for a key of a bucket, whatever its slot: what landed of it is found again by the next
+/// run.
+pub fn landing_path_of_key(staging: &Path, bucket: &str, key: &str) -> PathBuf {
+    let name = xxh3_128(format!("{bucket}\0{key}").as_bytes());
+    staging.join(LANDING).join(format!("k{name:032x}"))
+}
+
 /// The directory of all landing files, inside the staging directory.
 pub const LANDING: &str = "%~landing";
 /// The record of what is complete in staging, inside the staging directory.

@@ -80,6 +80,22 @@ impl Verified {
     }
 }
 
+/// How many objects were verified how, in words: "120 by MD5, 3 by manifest; 5 by length and ETag
+/// only". Empty if there are none.
+pub fn in_words(counts: &[(Verified, u64)]) -> String {
+    let of = |(verified, n): &(Verified, u64)| format!("{n} by {}", verified.words());
+    let (little, more): (Vec<_>, Vec<_>) = counts.iter().partition(|(v, _)| *v == Verified::Length);
+    let more: Vec<String> = more.into_iter().map(of).collect();
+    let little: Vec<String> = little.into_iter().map(of).collect();
+    let parts = [more.join(", "), little.join(", ")];
+    let parts: Vec<&str> = parts
+        .iter()
+        .map(String::as_str)
+        .filter(|p| !p.is_empty())
+        .collect();
+    parts.join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +107,16 @@ mod tests {
             assert_eq!(Verified::from_name(verified.name()), Some(verified));
         }
         assert_eq!(Verified::from_bits(200), None);
+    }
+
+    #[test]
+    fn in_words_the_weakest_comes_last() {
+        use Verified::*;
+        assert_eq!(in_words(&[]), "");
+        assert_eq!(in_words(&[(Length, 5)]), "5 by length and ETag only");
+        assert_eq!(
+            in_words(&[(Manifest, 12), (Length, 5), (Md5, 120)]),
+            "12 by manifest, 120 by MD5; 5 by length and ETag only"
+        );
     }
 }

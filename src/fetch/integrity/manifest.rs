@@ -12,19 +12,6 @@ const MAX_FILES: usize = 20_000;
 /// Bytes of a checksum's text, with blanks.
 const MAX_TEXT: usize = 1024;
 
-/// The name of a product's manifest below the product's prefix.
-const NAME: &str = "manifest.safe";
-
-/// The key of the manifest that speaks of an object, and the object's path in it: for keys below
-/// a component that ends in `.SAFE`. `None` for others, and for the manifest itself.
-pub fn manifest_of(key: &str) -> Option<(String, &str)> {
-    const END: &str = ".SAFE/";
-    let product = key.find(END)? + END.len();
-    let (prefix, path) = key.split_at(product);
-    let inside = !path.is_empty() && path != NAME;
-    inside.then(|| (format!("{prefix}{NAME}"), path))
-}
-
 /// What a product says of its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
@@ -177,18 +164,6 @@ mod tests {
     use super::*;
     use crate::store::Summer;
     use std::path::Path;
-
-    #[test]
-    fn a_manifest_speaks_of_what_lies_beside_it() {
-        let of = |key| manifest_of(key).map(|(manifest, path)| (manifest, path.to_owned()));
-        assert_eq!(
-            of("a/X.SAFE/GRANULE/b.jp2"),
-            Some(("a/X.SAFE/manifest.safe".into(), "GRANULE/b.jp2".into()))
-        );
-        for key in ["a/b.jp2", "X.SAFE", "X.SAFE/", "X.SAFE/manifest.safe", ""] {
-            assert_eq!(of(key), None, "{key}");
-        }
-    }
 
     const ONE: &str = r#"<?xml version="1.0"?><x:XFDU xmlns:x="u"><dataObject><byteStream size="3">
         <fileLocation href="HREF"/><checksum checksumName="NAME">SUM</checksum>

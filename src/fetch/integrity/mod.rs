@@ -11,6 +11,6 @@ mod said;
 mod verifier;
 
 pub use expect::{Expectation, Verdict};
-pub use manifest::{Manifest, manifest_of};
+pub use manifest::Manifest;
 pub use said::Said;
 pub use verifier::{Checked, Verifier};

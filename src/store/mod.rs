@@ -7,11 +7,13 @@
 
 mod address;
 mod answer;
+pub mod budget;
 mod config;
 mod credentials;
 mod dotkey;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod endpoint;
 mod environment;
 mod error;
 mod explain;
@@ -38,7 +40,9 @@ mod tls;
 mod xml;
 
 pub use address::Address;
+pub use budget::{Budget, BudgetError, Lease};
 pub use config::{Addressing, Credentials, SignatureVersion, StoreConfig, StoreOptions};
+pub use endpoint::{EndpointProfile, EndpointSettings};
 pub use environment::Environment;
 pub use error::{ErrorKind, StoreError};
 pub use list::{ObjectInfo, Page};

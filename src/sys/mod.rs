@@ -15,3 +15,5 @@ pub mod seeded;
 pub mod segment;
 pub mod signals;
 pub mod sync;
+#[cfg(feature = "s3")]
+pub mod words;

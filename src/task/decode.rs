@@ -82,7 +82,7 @@ impl de::Error for DecodeError {
 fn plain(expected: &dyn de::Expected) -> String {
     let text = expected.to_string();
     match text.as_str() {
-        "u32" => "a whole number from 0".to_owned(),
+        "u32" | "u64" => "a whole number from 0".to_owned(),
         "f64" => "a number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),

@@ -23,6 +23,8 @@ pub struct Document {
     pub workers: Option<u32>,
     /// The S3-compatible store; flags and the environment win over it.
     pub store: Option<StoreSection>,
+    /// What may be asked of the store's endpoint, instead of what is built in for it.
+    pub endpoint: Option<EndpointSection>,
     /// The products of every task that names none of its own.
     pub products: Option<ProductsSection>,
     /// What to do with each product.
@@ -49,6 +51,25 @@ pub struct StoreSection {
     #[serde(deserialize_with = "sample")]
     #[schemars(schema_with = "sample_schema")]
     pub sample: Option<SampleSection>,
+}
+
+/// What may be asked of the store's endpoint by all runs of this user on the machine together.
+/// What is left out stays as it is built in for the endpoint; 0 lifts a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EndpointSection {
+    /// Connections at a time: 1 to 1024.
+    #[schemars(range(min = 0, max = 1024))]
+    pub connections: Option<u64>,
+    /// Bytes a second on each connection: at least 65536.
+    pub bytes_per_connection: Option<u64>,
+    /// Bytes a second on all connections together: at least 65536.
+    pub bytes_per_second: Option<u64>,
+    /// Requests in any minute: 1 to 60000000.
+    #[schemars(range(min = 0, max = 60_000_000))]
+    pub requests_per_minute: Option<u64>,
+    /// Bytes downloaded in a month of the calendar, in UTC.
+    pub bytes_per_month: Option<u64>,
 }
 
 /// The synthetic sample, made at first use and served by an S3 server on loopback.

@@ -10,6 +10,7 @@ use globset::GlobMatcher;
 use super::document::{Radiometry, Resample};
 use super::source::{JobFileError, Place};
 use super::template::Template;
+use crate::store::EndpointSettings;
 
 /// A job file that was read and checked, with the command line's wishes applied.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct JobFile {
     pub workers: Option<usize>,
     /// What the job file says about the store.
     pub store: StoreSettings,
+    /// What it says about the limits of the store's endpoint.
+    pub endpoint: EndpointSettings,
     /// The tasks, in the order of the file; at least one.
     pub tasks: Vec<Task>,
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::check;
-use super::document::{Document, StoreSection, TaskSection};
+use super::document::{Document, EndpointSection, StoreSection, TaskSection};
 use super::flags::{Flags, words};
 use super::model::{Formulas, JobFile, StoreSettings, TaskPlaces};
 use super::products;
 use super::source::{JobFileError, Place, Source};
 use super::tree::{self, Node};
+use crate::store::EndpointSettings;
 
 /// The job file of a command line that names none.
 pub const DEFAULT_JOB_FILE: &str = "cotec.toml";
@@ -103,6 +104,11 @@ fn build(
         root.get("store"),
         document.store.unwrap_or_default(),
     )?;
+    let endpoint = endpoint(
+        source,
+        root.get("endpoint"),
+        document.endpoint.unwrap_or_default(),
+    )?;
     let shared = products::shared(source, root, document.products, &store, flags)?;
 
     let mut tasks = Vec::new();
@@ -164,6 +170,7 @@ fn build(
             .workers
             .or(document.workers.and_then(|n| usize::try_from(n).ok())),
         store,
+        endpoint,
         tasks,
     };
     jobfile.check_results()?;
@@ -210,6 +217,27 @@ fn store(
         requester_pays: section.requester_pays,
         sample: sample.map(|sample| sample.products),
     })
+}
+
+fn endpoint(
+    source: &Arc<Source>,
+    node: Option<&Node>,
+    section: EndpointSection,
+) -> Result<EndpointSettings, JobFileError> {
+    let settings = EndpointSettings {
+        connections: section.connections,
+        bytes_per_connection: section.bytes_per_connection,
+        bytes_per_second: section.bytes_per_second,
+        requests_per_minute: section.requests_per_minute,
+        bytes_per_month: section.bytes_per_month,
+    };
+    match settings.wrong() {
+        None => Ok(settings),
+        Some((name, text)) => {
+            let span = node.and_then(|node| node.get(name)).map(|n| n.span.clone());
+            Err(Place::new(source, span.unwrap_or(0..0)).error(text))
+        }
+    }
 }
 
 fn task_places(source: &Arc<Source>, node: &Node) -> TaskPlaces {

@@ -47,6 +47,30 @@ fn unknown_names_show_place_and_nearest() {
 }
 
 #[test]
+fn limits_of_the_endpoint_say_what_is_allowed() {
+    let limits = |fields: &str| {
+        let text = format!("[endpoint]\n{fields}\n[[task]]\nindex = \"ndvi\"\n");
+        error("job.toml", &text, &Flags::default())
+    };
+    assert_eq!(
+        limits("connections = 5_000"),
+        "job.toml:2:15: `connections` is 1 to 1024, or 0 for no limit, and not 5000\n   |\n 2 | connections = 5_000\n   |               ^^^^^"
+    );
+    assert_eq!(
+        limits("requests_per_minute = 2000\nbytes_per_second = 1000"),
+        "job.toml:3:20: `bytes_per_second` is at least 65536 bytes a second, or 0 for no limit, and not 1000\n   |\n 3 | bytes_per_second = 1000\n   |                    ^^^^"
+    );
+    assert_eq!(
+        limits("conections = 4"),
+        "job.toml:2:1: unknown field \"conections\"\n   |\n 2 | conections = 4\n   | ^^^^^^^^^^\n   = nearest valid name: \"connections\""
+    );
+    assert_eq!(
+        limits("bytes_per_month = -1"),
+        "job.toml:2:19: a whole number from 0 is needed here, not integer `-1`\n   |\n 2 | bytes_per_month = -1\n   |                   ^^"
+    );
+}
+
+#[test]
 fn json_has_places_too() {
     let text = "{\n  \"products\": {\"prefix\": \"\"},\n  \"task\": [{\"index\": \"ndvi\", \"resample\": \"neerest\"}]\n}";
     assert_eq!(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cotec::plan::RasterFormulas;
+use cotec::store::EndpointProfile;
 use cotec::task::{
     Flags, JobFile, Layout, Processor, Radiometry, Resample, Scale, Source, Window, json_schema,
 };
@@ -267,6 +268,18 @@ fn unknown(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut 
 }
 
 #[test]
+fn limits_of_the_endpoint_are_read() {
+    let job = read(
+        "[endpoint]\nconnections = 8\nbytes_per_month = 0\n[products]\nprefix = \"\"\n[[task]]\nindex = \"ndvi\"\n",
+        &Flags::default(),
+    );
+    let profile = EndpointProfile::builtin("eodata.dataspace.copernicus.eu").with(&job.endpoint);
+    assert_eq!(profile.connections, Some(8));
+    assert_eq!(profile.requests_per_minute, Some(2_000));
+    assert_eq!(profile.bytes_per_month, None);
+}
+
+#[test]
 fn the_schema_knows_what_the_reader_knows() {
     let schema: Value = serde_json::from_str(&json_schema()).unwrap();
     assert_eq!(
@@ -299,6 +312,7 @@ fn the_schema_knows_what_the_reader_knows() {
     for (text, place) in [
         ("{\"outt\":\"x\"}", "/outt"),
         ("{\"store\":{\"buckett\":\"x\"}}", "/store/buckett"),
+        ("{\"endpoint\":{\"rate\":1}}", "/endpoint/rate"),
         ("{\"store\":{\"sample\":{\"n\":1}}}", "/store/sample/n"),
         (
             "{\"task\":[{\"index\":\"ndvi\",\"window\":{\"x\":1}}]}",

@@ -1,6 +1,7 @@
 //! Budgets of several processes on one segment. The processes are real, since their lives are
 //! looked up; this one speaks for them.
 
+#[cfg(test)] // All of it, and nothing before.
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;

@@ -61,7 +61,9 @@ impl Cli {
     /// The configuration of the store that an address is in.
     fn config(&self, address: &Address) -> Result<StoreConfig, StoreError> {
         if let Some(root) = &self.serve {
-            return served(root, &address.bucket);
+            let mut config = served(root, &address.bucket)?;
+            config.limits = self.store.options().limits;
+            return Ok(config);
         }
         let mut options = self.store.options();
         if let Some(bucket) = options.bucket.replace(address.bucket.clone())

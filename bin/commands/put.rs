@@ -1,17 +1,23 @@
 //! `cotec put FILE-or-DIR s3://bucket/prefix`
 
 use std::fs;
+use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use cotec::store::{Address, ErrorKind, StoreError};
+use cotec::coord::ExitCode;
+use cotec::store::{Address, ErrorKind, StoreError, Uploads};
+use cotec::sys::signals::Signals;
 use futures_util::StreamExt;
 use futures_util::stream;
+use indicatif::{ProgressBar, ProgressStyle};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::Cli;
 
-/// How many files are uploaded at once.
-const PARALLEL: usize = 8;
+/// How often it looks for signals and draws the progress.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What is to be uploaded, and whereto.
 #[derive(Debug, clap::Args)]
@@ -21,51 +27,118 @@ pub struct Args {
     /// Whereto: a file becomes this key, or goes below it where it ends with a slash; what is in a
     /// directory goes below it, without the directory's own name
     address: Address,
+    /// How many files and parts of files are uploaded at once
+    #[arg(long, value_name = "N", default_value_t = 8,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    parallel: u16,
 }
 
 struct Upload {
     file: PathBuf,
     key: String,
+    size: u64,
 }
 
 /// Uploads, reports each file, and gives the exit code: 1 where some failed.
 pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
-    let uploads = uploads(args)?;
-    if uploads.is_empty() {
+    // Before there is another thread, which would take the signals.
+    let signals = Signals::open().map_err(|source| StoreError::Local {
+        path: "/proc/self".into(),
+        action: "wait for signals in",
+        source,
+    })?;
+    let files = uploads(args)?;
+    if files.is_empty() {
         return Err(StoreError::Config {
             message: format!("{}: no file in it", args.source.display()),
         });
     }
-    let failed = cli.with_store(&args.address, async |store| {
-        let mut failed = 0;
-        let mut done = stream::iter(&uploads)
-            .map(async |upload| (upload, store.put(&upload.key, &upload.file).await))
-            .buffer_unordered(PARALLEL);
-        while let Some((upload, result)) = done.next().await {
-            match result {
-                Ok(()) => report(upload, store.bucket(), cli.json),
-                // The others would fare no better.
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Unreachable) =>
-                {
-                    return Err(error);
+    cli.with_store(&args.address, async |store| {
+        let parallel = usize::from(args.parallel);
+        let uploads = store.uploads(parallel);
+        let bar = progress(&files, cli.json);
+        let mut looked = tokio::time::interval(LOOK);
+        uploads.clear_left().await;
+        let mut done = stream::iter(&files)
+            .map(async |upload| (upload, uploads.put(&upload.key, &upload.file).await))
+            .buffer_unordered(parallel);
+        let (mut failed, mut ended) = (0, None);
+        loop {
+            let next = tokio::select! {
+                next = done.next() => next,
+                _ = looked.tick() => {
+                    bar.set_position(uploads.sent());
+                    if interrupted(&signals, &uploads) {
+                        return Ok(ExitCode::Interrupted as u8);
+                    }
+                    continue;
                 }
-                Err(error) if uploads.len() == 1 => return Err(error),
+            };
+            let Some((upload, result)) = next else {
+                break;
+            };
+            match result {
+                Ok(_) => bar.suspend(|| report(upload, store.bucket(), cli.json)),
+                Err(_) if uploads.stopped() => failed += 1,
+                // The others would fare no better; they end, and remove their parts.
+                Err(error) if files.len() == 1 || is_of_all(&error) => {
+                    uploads.stop();
+                    failed += 1;
+                    ended = Some(error);
+                }
                 Err(error) => {
                     failed += 1;
-                    eprintln!("cotec: {}: {error}", upload.file.display());
+                    bar.suspend(|| eprintln!("cotec: {}: {error}", upload.file.display()));
                 }
             }
         }
-        Ok(failed)
-    })?;
-    if failed > 0 {
-        eprintln!(
-            "cotec: {failed} of {} files were not uploaded",
-            uploads.len()
-        );
+        bar.finish_and_clear();
+        if let Some(error) = ended {
+            return Err(error);
+        }
+        if failed > 0 {
+            eprintln!("cotec: {failed} of {} files were not uploaded", files.len());
+        }
+        Ok(match (uploads.stopped(), failed) {
+            (true, 1..) => ExitCode::Interrupted as u8,
+            (_, 0) => ExitCode::Done as u8,
+            _ => ExitCode::SomeFailed as u8,
+        })
+    })
+}
+
+/// Whether what happened to one file happens to all.
+fn is_of_all(error: &StoreError) -> bool {
+    matches!(error.kind(), ErrorKind::Refused | ErrorKind::Unreachable)
+}
+
+/// Takes the signals that came. The first one has the uploads end and remove their parts; true
+/// for another, which shall end this at once.
+fn interrupted(signals: &Signals, uploads: &Uploads) -> bool {
+    while let Some(signal) = signals.next() {
+        if signal == Signal::SIGCHLD {
+            continue;
+        }
+        if uploads.stopped() {
+            return true;
+        }
+        eprintln!("cotec: stopping, and removing what is not complete; once more to end at once");
+        uploads.stop();
     }
-    Ok(u8::from(failed > 0))
+    false
+}
+
+fn progress(files: &[Upload], as_json: bool) -> ProgressBar {
+    if as_json || !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(files.iter().map(|upload| upload.size).sum());
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec}")
+    {
+        bar.set_style(style);
+    }
+    bar
 }
 
 fn report(upload: &Upload, bucket: &str, as_json: bool) {
@@ -80,7 +153,9 @@ fn report(upload: &Upload, bucket: &str, as_json: bool) {
 }
 
 fn uploads(args: &Args) -> Result<Vec<Upload>, StoreError> {
-    let Args { source, address } = args;
+    let Args {
+        source, address, ..
+    } = args;
     let local = |action| {
         move |source| StoreError::Local {
             path: args.source.clone(),
@@ -88,7 +163,8 @@ fn uploads(args: &Args) -> Result<Vec<Upload>, StoreError> {
             source,
         }
     };
-    if !fs::metadata(source).map_err(local("open"))?.is_dir() {
+    let meta = fs::metadata(source).map_err(local("open"))?;
+    if !meta.is_dir() {
         let below = address.key.is_empty() || address.key.ends_with('/');
         let name = if below {
             text(source.file_name().map(Path::new).unwrap_or(source))?
@@ -98,6 +174,7 @@ fn uploads(args: &Args) -> Result<Vec<Upload>, StoreError> {
         return Ok(vec![Upload {
             file: source.clone(),
             key: format!("{}{name}", address.key),
+            size: meta.len(),
         }]);
     }
     let slash = if address.key.is_empty() || address.key.ends_with('/') {
@@ -150,6 +227,7 @@ fn collect(
             found.push(Upload {
                 key: format!("{prefix}{name}"),
                 file: path,
+                size: meta.len(),
             });
         }
     }

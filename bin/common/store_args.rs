@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cotec::store::{SignatureVersion, StoreOptions};
+use cotec::store::{EndpointSettings, SignatureVersion, StoreOptions};
 
 /// Options that name a store. What is left out comes from the environment and the AWS profile.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -37,6 +37,11 @@ pub struct StoreArgs {
     #[arg(long, value_name = "SECONDS", global = true, default_value = "30",
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub stall_timeout: u64,
+    /// What may be asked of the endpoint by all runs together, instead of what is built in for
+    /// it: connections, bytes_per_connection, bytes_per_second, requests_per_minute or
+    /// bytes_per_month, with 0 for no limit
+    #[arg(long, value_name = "NAME=N", global = true)]
+    pub limit: Vec<EndpointSettings>,
 }
 
 impl StoreArgs {
@@ -53,6 +58,10 @@ impl StoreArgs {
             anonymous: self.anonymous,
             requester_pays: self.requester_pays,
             stall_timeout: Some(Duration::from_secs(self.stall_timeout)),
+            limits: self
+                .limit
+                .iter()
+                .fold(EndpointSettings::default(), |all, one| one.or(all)),
         }
     }
 }

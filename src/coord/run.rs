@@ -47,7 +47,8 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     } = config;
     let begun_ns = now_ns();
     let signals = Signals::open().map_err(RunError::system("signalfd"))?;
-    let options = with_settings(store, &jobfile.store);
+    let mut options = with_settings(store, &jobfile.store);
+    options.limits = options.limits.or(jobfile.endpoint);
     let synthetic = jobfile.store.sample.is_some() && serve.is_none();
     let Some((store, server)) = store_of(&options, serve, &jobfile, &signals)? else {
         return Ok(ExitCode::Interrupted);
@@ -244,7 +245,8 @@ fn store_of(
         }
     };
     let loopback = Loopback::bind()?;
-    let store = loopback.config(&bucket);
+    let mut store = loopback.config(&bucket);
+    store.limits = options.limits;
     let server = ServerSpec { root, loopback };
     Ok(Some((store, Some(server))))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use super::{Search, Secret, StoreError};
+use super::{EndpointSettings, Search, Secret, StoreError};
 
 /// How long a store may be silent unless told otherwise.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -95,6 +95,8 @@ pub struct StoreOptions {
     pub requester_pays: bool,
     /// `--stall-timeout`: how long the store may be silent; `None` for half a minute.
     pub stall_timeout: Option<Duration>,
+    /// `--limit`: what may be asked of the endpoint, instead of what is built in for it.
+    pub limits: EndpointSettings,
 }
 
 impl StoreOptions {
@@ -125,6 +127,8 @@ pub struct StoreConfig {
     pub requester_pays: bool,
     /// A connection on which nothing (or next to nothing) came for so long is given up.
     pub stall_timeout: Duration,
+    /// What may be asked of the endpoint, instead of what is built in for it.
+    pub limits: EndpointSettings,
 }
 
 impl StoreConfig {

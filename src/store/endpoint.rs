@@ -1,5 +1,9 @@
 //! What an endpoint allows: connections, rates, requests, bytes of a month.
 
+use std::str::FromStr;
+
+use super::StoreError;
+
 /// What one user may ask of an endpoint, all runs on the machine together. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndpointProfile {
@@ -108,6 +112,18 @@ impl EndpointSettings {
     /// Bytes a second; with less, a part would take longer than any server waits.
     pub const LEAST_RATE: u64 = 65_536;
 
+    /// These where they say something, and else the others.
+    #[must_use]
+    pub fn or(self, other: EndpointSettings) -> EndpointSettings {
+        EndpointSettings {
+            connections: self.connections.or(other.connections),
+            bytes_per_connection: self.bytes_per_connection.or(other.bytes_per_connection),
+            bytes_per_second: self.bytes_per_second.or(other.bytes_per_second),
+            requests_per_minute: self.requests_per_minute.or(other.requests_per_minute),
+            bytes_per_month: self.bytes_per_month.or(other.bytes_per_month),
+        }
+    }
+
     /// The settings these are, with the name that each has in a job file.
     pub fn fields(&self) -> [(&'static str, Option<u64>); 5] {
         [
@@ -142,9 +158,65 @@ impl EndpointSettings {
     }
 }
 
+/// One setting as a flag has it: `connections=4`.
+impl FromStr for EndpointSettings {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<EndpointSettings, StoreError> {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let mut settings = EndpointSettings::default();
+        let field = match name {
+            "connections" => &mut settings.connections,
+            "bytes_per_connection" => &mut settings.bytes_per_connection,
+            "bytes_per_second" => &mut settings.bytes_per_second,
+            "requests_per_minute" => &mut settings.requests_per_minute,
+            "bytes_per_month" => &mut settings.bytes_per_month,
+            other => {
+                let names = settings.fields().map(|(name, _)| name).join(", ");
+                return Err(StoreError::config(format!(
+                    "limit `{}` is none of {names}",
+                    other.escape_debug()
+                )));
+            }
+        };
+        let number = value.replace('_', "").parse().map_err(|_| {
+            StoreError::config(format!(
+                "`{}`: write a limit as NAME=NUMBER, such as connections=4, with 0 for no limit",
+                text.escape_debug()
+            ))
+        })?;
+        *field = Some(number);
+        match settings.wrong() {
+            None => Ok(settings),
+            Some((_, text)) => Err(StoreError::config(text)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_say_what_is_allowed() {
+        let set: EndpointSettings = "bytes_per_second=20_000_000".parse().unwrap();
+        assert_eq!(set.bytes_per_second, Some(20_000_000));
+        let both = set.or("connections=0".parse().unwrap());
+        assert_eq!(
+            (both.connections, both.bytes_per_second),
+            (Some(0), Some(20_000_000))
+        );
+        for (text, says) in [
+            ("connections", "NAME=NUMBER"),
+            ("connections=four", "NAME=NUMBER"),
+            ("connections=-1", "NAME=NUMBER"),
+            ("conections=4", "none of connections, bytes_per_connection"),
+            ("connections=2000", "1 to 1024"),
+        ] {
+            let error = text.parse::<EndpointSettings>().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
 
     #[test]
     fn hosts_have_their_profiles() {

@@ -24,7 +24,7 @@ pub enum ErrorKind {
     Server,
     /// The answer is not what S3 answers.
     Protocol,
-    /// A local file could not be read or written.
+    /// A local file could not be read or written, or the caller stopped it.
     Local,
 }
 
@@ -125,6 +125,12 @@ pub enum StoreError {
         /// What is wrong with the answer.
         detail: String,
     },
+    /// What was under way was stopped by whoever began it.
+    #[error("{place}: stopped before it was complete; begin it again")]
+    Stopped {
+        /// What was asked for, and of whom.
+        place: String,
+    },
     /// A local file could not be used.
     #[error("{}: cannot {action}: {source}", path.display())]
     Local {
@@ -151,7 +157,7 @@ impl StoreError {
             StoreError::Throttled { .. } => ErrorKind::Throttled,
             StoreError::Server { .. } => ErrorKind::Server,
             StoreError::Protocol { .. } => ErrorKind::Protocol,
-            StoreError::Local { .. } => ErrorKind::Local,
+            StoreError::Local { .. } | StoreError::Stopped { .. } => ErrorKind::Local,
         }
     }
 

@@ -100,6 +100,14 @@ pub(super) fn explain(
             place,
             detail: format!("the store waited too long (HTTP {number})"),
         },
+        (400, "BadDigest" | "XAmzContentChecksumMismatch" | "IncompleteBody") => {
+            StoreError::Unreachable {
+                place,
+                detail: format!(
+                    "the bytes that arrived are not those that were sent (HTTP 400 {code})"
+                ),
+            }
+        }
         (412, _) => StoreError::Changed {
             place,
             detail: "its ETag is another one (HTTP 412)".to_owned(),

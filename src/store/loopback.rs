@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::net::TcpListener;
 use std::path::Path;
 
+use super::EndpointSettings;
 use super::config::{Addressing, Credentials, SignatureVersion, StoreConfig, StoreOptions};
 use super::error::{StoreError, local};
 use super::secret::Secret;
@@ -57,6 +58,7 @@ impl Loopback {
             },
             requester_pays: false,
             stall_timeout: StoreOptions::default().stall_timeout(),
+            limits: EndpointSettings::default(),
         }
     }
 }

@@ -7,7 +7,7 @@
 
 mod address;
 mod answer;
-pub mod budget;
+mod budget;
 mod config;
 mod credentials;
 mod dotkey;
@@ -35,12 +35,13 @@ mod secret;
 mod sign;
 mod sign_v2;
 mod sign_v4;
+mod state;
 mod sum;
 mod tls;
 mod xml;
 
 pub use address::Address;
-pub use budget::{Budget, BudgetError, Lease};
+pub use budget::{Budget, BudgetError, Lease, Turn};
 pub use config::{Addressing, Credentials, SignatureVersion, StoreConfig, StoreOptions};
 pub use endpoint::{EndpointProfile, EndpointSettings};
 pub use environment::Environment;
@@ -48,6 +49,7 @@ pub use error::{ErrorKind, StoreError};
 pub use list::{ObjectInfo, Page};
 pub use loopback::Loopback;
 pub use pages::{ListingGuard, Pages};
+pub use put::{Uploaded, Uploads};
 pub use s3::S3Store;
 pub use search::Search;
 pub use secret::Secret;

@@ -104,6 +104,7 @@ impl StoreConfig {
             credentials,
             requester_pays: opts.requester_pays,
             stall_timeout: opts.stall_timeout(),
+            limits: opts.limits,
         })
     }
 }

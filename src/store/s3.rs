@@ -14,7 +14,7 @@ use super::headers::{quoted, text, unquoted};
 use super::listxml;
 use super::retry::retried;
 use super::sign::Signer;
-use super::{ObjectInfo, Page, StoreConfig, StoreError, answer, tls};
+use super::{Budget, ObjectInfo, Page, StoreConfig, StoreError, answer, tls};
 
 /// How long a connection may take to be made, TLS included, where silence may last longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,6 +42,9 @@ struct Inner {
     config: StoreConfig,
     signer: Signer,
     client: Client,
+    /// For requests with large bodies: it does not mind silence.
+    sender: Client,
+    budget: Budget,
     tls: Arc<ClientConfig>,
 }
 
@@ -73,31 +76,46 @@ impl S3Store {
     ) -> Result<S3Store, StoreError> {
         let signer = Signer::new(&config)?;
         let tls = tls::client_config(config.ca_bundle.as_deref())?;
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured((*tls).clone())
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .user_agent(concat!("cotec/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT.min(config.stall_timeout))
-            .read_timeout(config.stall_timeout)
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(connections);
-        if is_loopback(signer.base_url()) {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(|e| {
-            StoreError::config(format!(
-                "the HTTP client cannot be set up: {}",
-                answer::root_cause(&e)
-            ))
-        })?;
+        let budget = Budget::of(&config)?;
+        // Where connections are counted, each is closed when its turn is over.
+        let kept = match budget.profile().connections {
+            Some(_) => 0,
+            None => connections,
+        };
+        let build = |silence: Option<Duration>| {
+            let mut builder = Client::builder()
+                .tls_backend_preconfigured((*tls).clone())
+                .http1_only()
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                .retry(reqwest::retry::never())
+                .user_agent(concat!("cotec/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT.min(config.stall_timeout))
+                .tcp_nodelay(true)
+                .pool_max_idle_per_host(kept);
+            if let Some(silence) = silence {
+                builder = builder.read_timeout(silence);
+            }
+            if is_loopback(signer.base_url()) {
+                builder = builder.no_proxy();
+            }
+            builder.build().map_err(|e| {
+                StoreError::config(format!(
+                    "the HTTP client cannot be set up: {}",
+                    answer::root_cause(&e)
+                ))
+            })
+        };
+        let client = build(Some(config.stall_timeout))?;
+        // Nothing comes from the store while much is sent to it.
+        let sender = build(None)?;
         Ok(S3Store {
             inner: Arc::new(Inner {
                 config,
                 signer,
                 client,
+                sender,
+                budget,
                 tls,
             }),
         })
@@ -122,6 +140,12 @@ impl S3Store {
     /// system's roots and those of the CA bundle.
     pub fn tls(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.inner.tls)
+    }
+
+    /// What the endpoint allows, and what is left of it. Requests through this store are within
+    /// it; whoever makes connections of their own keeps to it too.
+    pub fn budget(&self) -> &Budget {
+        &self.inner.budget
     }
 
     /// Finds credentials where there are none yet, and new ones where these expire within minutes.
@@ -349,6 +373,7 @@ impl S3Store {
             let next = request();
             async {
                 self.fresh().await?;
+                let _turn = self.inner.budget.turn().await;
                 next.await
             }
         })
@@ -357,6 +382,11 @@ impl S3Store {
 
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
         self.inner.client.request(method, url)
+    }
+
+    /// The same for a request with a large body. Whoever makes it looks whether it still moves.
+    pub(super) fn sending(&self, method: Method, url: Url) -> RequestBuilder {
+        self.inner.sender.request(method, url)
     }
 
     pub(super) fn signer(&self) -> &Signer {

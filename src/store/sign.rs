@@ -100,23 +100,15 @@ impl Signer {
         self.sign("HEAD", key, &[], &[], EXPIRES)
     }
 
-    pub(super) fn put(&self, key: &str) -> Url {
-        self.sign("PUT", key, &[], &[], EXPIRES)
+    /// For an object, or a part of an upload where the query names one; to be sent with the
+    /// headers.
+    pub(super) fn put(&self, key: &str, query: &[(&str, &str)], headers: &[(&str, &str)]) -> Url {
+        self.sign("PUT", key, query, headers, EXPIRES)
     }
 
-    pub(super) fn create_multipart(&self, key: &str) -> Url {
-        self.sign("POST", key, &[("uploads", "")], &[], EXPIRES)
-    }
-
-    pub(super) fn upload_part(&self, key: &str, upload: &str, number: u64) -> Url {
-        let number = number.to_string();
-        self.sign(
-            "PUT",
-            key,
-            &[("partNumber", &number), ("uploadId", upload)],
-            &[],
-            EXPIRES,
-        )
+    /// To be sent with the headers.
+    pub(super) fn create_multipart(&self, key: &str, headers: &[(&str, &str)]) -> Url {
+        self.sign("POST", key, &[("uploads", "")], headers, EXPIRES)
     }
 
     /// To be sent with the Content-Type `application/xml`.
@@ -227,7 +219,7 @@ fn plain_query(query: &[(&str, &str)]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Addressing, Secret};
+    use crate::store::{Addressing, EndpointSettings, Secret};
     use jiff::Timestamp;
 
     fn config(endpoint: Option<&str>, bucket: &str, token: Option<&str>) -> StoreConfig {
@@ -245,6 +237,7 @@ mod tests {
             },
             requester_pays: false,
             stall_timeout: std::time::Duration::from_secs(30),
+            limits: EndpointSettings::default(),
         }
     }
 

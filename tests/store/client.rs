@@ -1,6 +1,8 @@
 //! Clients for the servers of these tests.
 
-use cotec::store::{Addressing, Credentials, S3Store, Secret, SignatureVersion, StoreConfig};
+use cotec::store::{
+    Addressing, Credentials, EndpointSettings, S3Store, Secret, SignatureVersion, StoreConfig,
+};
 
 use crate::store_common::{ACCESS, SECRET};
 
@@ -28,6 +30,7 @@ pub fn config(url: &str, bucket: &str) -> StoreConfig {
         },
         requester_pays: false,
         stall_timeout: std::time::Duration::from_secs(30),
+        limits: EndpointSettings::default(),
     }
 }
 

@@ -16,3 +16,4 @@ mod profiles;
 mod scripted;
 #[path = "../store_common/mod.rs"]
 mod store_common;
+mod uploads;

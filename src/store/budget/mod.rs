@@ -14,6 +14,7 @@ mod month;
 mod rate;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,12 +22,14 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::endpoint::EndpointProfile;
+use super::{StoreConfig, StoreError, state};
 use crate::sys::clock::now_ns;
 use crate::sys::sync::{AtomicU64, Ordering};
 use crate::sys::words::{Words, WordsError};
 use ground::{COUNT, Ground, MOST_PROCESSES, Who};
 use month::Month;
 use rate::RequestRate;
+pub use turn::Turn;
 
 const SECOND: u64 = 1_000_000_000;
 /// How often a process looks who else is there.
@@ -118,13 +121,30 @@ impl Budget {
         let me = Who::me().ok_or_else(|| BudgetError::NoProc {
             endpoint: endpoint.clone(),
         })?;
-        let dir = month::directory();
+        let dir = state::directory("traffic");
         Budget::join(words, me, &endpoint, profile, dir.as_deref())
+    }
+
+    /// The budget of a store's endpoint, as its configuration wants it. Where it cannot be shared
+    /// with other runs, a warning says so, and this process keeps the limits alone.
+    ///
+    /// # Errors
+    /// `Config` where the endpoint is no URL.
+    pub fn of(config: &StoreConfig) -> Result<Budget, StoreError> {
+        let url = config.endpoint_url()?;
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        let profile = EndpointProfile::builtin(host).with(&config.limits);
+        let endpoint = format!("{host}:{port}");
+        Ok(Budget::open(&endpoint, &profile).unwrap_or_else(|error| {
+            tracing::warn!("{error}; this process keeps its limits alone");
+            Budget::alone(&endpoint, &profile)
+        }))
     }
 
     /// The same limits for this process alone.
     pub fn alone(endpoint: &str, profile: &EndpointProfile) -> Budget {
-        let dir = month::directory();
+        let dir = state::directory("traffic");
         let ground = Ground::own();
         let me = Who::me().unwrap_or(Who(u64::MAX));
         ground.prepare();
@@ -361,6 +381,13 @@ impl Lease {
         census.waiters.iter().any(|waiter| {
             waiter.held + 1 < census.mine || waiter.held == 0 && census.most == 1 && turn
         })
+    }
+}
+
+impl Lease {
+    /// Whether connections are limited, so that it matters when this is dropped.
+    fn counts(&self) -> bool {
+        self.slot.is_some()
     }
 }
 

@@ -158,16 +158,6 @@ impl Sum {
     }
 }
 
-/// The directory of these files: of `XDG_STATE_HOME`, or `~/.local/state`.
-pub(super) fn directory() -> Option<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let state = state.filter(|path| path.is_absolute()).or_else(|| {
-        let home = std::env::home_dir().filter(|home| home.is_absolute())?;
-        Some(home.join(".local/state"))
-    })?;
-    Some(state.join("cotec/traffic"))
-}
-
 /// Such as `2026-11`, in UTC.
 fn this_month() -> String {
     let now = Timestamp::now().to_zoned(TimeZone::UTC);

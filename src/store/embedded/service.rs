@@ -11,7 +11,7 @@ use tokio::fs::File;
 use tokio::io::AsyncSeekExt;
 
 use super::files::{self, Entry, Query};
-use super::write;
+use super::write::{self, Refused, Said};
 use crate::store::error::local;
 use crate::store::{StoreError, reader};
 
@@ -106,6 +106,13 @@ impl Found {
 
 fn internal(error: impl std::fmt::Display) -> S3Error {
     s3_error!(InternalError, "{}", error)
+}
+
+fn refused(why: Refused) -> S3Error {
+    match why {
+        Refused::Digest => s3_error!(BadDigest),
+        Refused::Io(error) => internal(error),
+    }
 }
 
 /// For a key that the file system refuses; asking again would not help.
@@ -299,9 +306,14 @@ impl S3 for Directory {
     async fn put_object(&self, req: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
         let input = req.input;
         let target = self.target(&input.bucket, &input.key)?;
-        let file = write::body(&self.root, input.body, input.content_length)
+        let said = Said {
+            length: input.content_length,
+            crc32c: input.checksum_crc32c,
+            md5: input.content_md5,
+        };
+        let file = write::body(&self.root, input.body, said)
             .await
-            .map_err(internal)?;
+            .map_err(refused)?;
         file.place(&target).map_err(unfit)?;
         let e_tag = Some(etag_of(&target)?);
         Ok(S3Response::new(PutObjectOutput {
@@ -344,9 +356,14 @@ impl S3 for Directory {
                 "parts are numbered from 1 to 10,000"
             ));
         }
-        let file = write::body(&self.root, input.body, input.content_length)
+        let said = Said {
+            length: input.content_length,
+            crc32c: input.checksum_crc32c,
+            md5: input.content_md5,
+        };
+        let file = write::body(&self.root, input.body, said)
             .await
-            .map_err(internal)?;
+            .map_err(refused)?;
         let part = write::part(&dir, input.part_number);
         file.place(&part).map_err(internal)?;
         let e_tag = Some(etag_of(&part)?);

@@ -10,6 +10,8 @@ use futures_util::StreamExt;
 use s3s::dto::StreamingBlob;
 use tokio::io::AsyncWriteExt;
 
+use crate::store::{Algorithm, Summer};
+
 /// What begins the names of files and directories that are not finished.
 const UNFINISHED: &str = ".cotec-upload-";
 
@@ -50,12 +52,41 @@ impl Unfinished {
     }
 }
 
-/// Writes a body, which must have `length` bytes where that is known.
+/// What a client says of a body.
+#[derive(Default)]
+pub(super) struct Said {
+    /// How long it is.
+    pub length: Option<i64>,
+    /// Its CRC32C in base64.
+    pub crc32c: Option<String>,
+    /// Its MD5 in base64.
+    pub md5: Option<String>,
+}
+
+/// Why a body was not kept.
+pub(super) enum Refused {
+    /// It is not what the client says.
+    Digest,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Refused {
+        Refused::Io(error)
+    }
+}
+
+/// Writes a body, which must be as the client says.
 pub(super) async fn body(
     root: &Path,
     body: Option<StreamingBlob>,
-    length: Option<i64>,
-) -> io::Result<Unfinished> {
+    said: Said,
+) -> Result<Unfinished, Refused> {
+    let mut sums: Vec<(Summer, String)> =
+        [(Algorithm::Crc32c, said.crc32c), (Algorithm::Md5, said.md5)]
+            .into_iter()
+            .filter_map(|(algorithm, said)| Some((Summer::new(algorithm), said?)))
+            .collect();
     let unfinished = Unfinished::new(root);
     let mut file = tokio::fs::File::create_new(&unfinished.path).await?;
     let mut written = 0;
@@ -63,15 +94,21 @@ pub(super) async fn body(
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(io::Error::other)?;
             written += chunk.len() as u64;
+            sums.iter_mut().for_each(|(summer, _)| summer.add(&chunk));
             file.write_all(&chunk).await?;
         }
     }
     file.flush().await?;
+    let length = said.length;
     if length.is_some_and(|length| u64::try_from(length) != Ok(written)) {
-        return Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "the body is not as long as was said",
-        ));
+        let what = "the body is not as long as was said";
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what).into());
+    }
+    if sums
+        .iter_mut()
+        .any(|(summer, said)| summer.take().to_base64() != *said)
+    {
+        return Err(Refused::Digest);
     }
     Ok(unfinished)
 }

@@ -1,0 +1,1 @@
+"""The parts of tools/bench-download and tools/bench-many."""

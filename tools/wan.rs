@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use wan::{Change, HELP, Options, serve};
+use wan::{Change, HELP, Options, Stats, serve};
 
 fn main() -> ExitCode {
     match run() {
@@ -68,7 +68,7 @@ fn run() -> Result<(), String> {
         let over = seconds.is_some_and(|s: f64| begun.elapsed() > Duration::from_secs_f64(s));
         over || matches!(signals.read_signal(), Ok(Some(_)))
     };
-    let stats = serve(listener, options, script, stop).map_err(|e| e.to_string())?;
+    let stats: Stats = serve(listener, options, script, stop).map_err(|e| e.to_string())?;
     println!("{}", stats.json());
     Ok(())
 }

@@ -1,5 +1,6 @@
 """The grid of simulated lines, and what was measured over it as a table and as a picture."""
 
+import math
 from itertools import product
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -86,7 +87,7 @@ def svg(cells, rows, goal):
     columns = list(product(TOTAL, EACH, CAP))
     lines = list(product(OBJECTS, RTT))
     width, height = left + wide * len(columns) + 14, top + high * len(lines) + 34
-    x = lambda n: 10 + (wide - 24) * (max(n, 1).bit_length() - 1 + (n / (1 << (int(n).bit_length() - 1)) - 1 if n >= 1 else 0)) / 7  # noqa: E731
+    x = lambda n: 10 + (wide - 24) * math.log2(max(n, 1)) / 7  # noqa: E731
     y = lambda share: high - 18 - (high - 34) * min(share, 1.1)  # noqa: E731
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="10">',

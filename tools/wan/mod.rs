@@ -14,3 +14,4 @@ mod stats;
 
 pub use line::serve;
 pub use options::{Change, HELP, Options};
+pub use stats::Stats;

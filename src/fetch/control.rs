@@ -84,6 +84,12 @@ struct Sample {
     rate: f64,
 }
 
+/// The most that one connection brought.
+fn each(samples: &[Sample]) -> f64 {
+    let rates = samples.iter().map(|s| s.rate / s.connections as f64);
+    rates.fold(1.0, f64::max)
+}
+
 #[derive(Clone, Debug)]
 enum Phase {
     /// Doubling; what was measured on the way.
@@ -106,6 +112,8 @@ pub struct Control {
     /// The rate of the resting setting, smoothed, and the best one since the last climb.
     level: Option<f64>,
     best: f64,
+    /// The most that one connection brought, as far as that still holds.
+    each: f64,
     /// Windows in a row whose rate was another one.
     drifted: u32,
     interval_ns: u64,
@@ -140,6 +148,7 @@ impl Control {
             latency: Latency::Unknown,
             level: None,
             best: 0.0,
+            each: 0.0,
             drifted: 0,
             interval_ns: FIRST_INTERVAL_NS,
             probe_at_ns: 0,
@@ -332,10 +341,7 @@ impl Control {
     /// Goes to the number that should hold the best rate of a climb, and checks it.
     fn settle_on_plateau(&mut self, at_ns: u64, samples: &[Sample]) {
         let best = samples.iter().map(|s| s.rate).fold(0.0, f64::max);
-        let each = samples
-            .iter()
-            .map(|s| s.rate / s.connections as f64)
-            .fold(1.0, f64::max);
+        self.each = self.each.max(each(samples));
         let enough = samples
             .iter()
             .filter(|s| s.rate >= best * (1.0 - LOSS))
@@ -346,7 +352,7 @@ impl Control {
         };
         self.best = best;
         self.interval_ns = FIRST_INTERVAL_NS;
-        let knee = ((best / each * ROOM).ceil() as usize).max(self.floor());
+        let knee = ((best / self.each * ROOM).ceil() as usize).max(self.floor());
         if knee < enough.connections {
             self.phase = Phase::Probe(enough);
             self.hold(at_ns, knee);
@@ -376,8 +382,9 @@ impl Control {
                 self.drifted = 0;
                 self.level = Some(rate);
                 self.best = rate;
-                let connections = self.connections;
-                self.climb(at_ns, vec![Sample { connections, rate }]);
+                self.interval_ns = FIRST_INTERVAL_NS;
+                self.fewer_next = false;
+                self.probe(at_ns, rate);
             }
             return;
         }
@@ -423,6 +430,8 @@ impl Control {
             if kept && long {
                 self.rest(at_ns, self.connections, Some(rate));
             } else if long || change < -LOSS - 2.0 * error {
+                // One connection no more brings what it did.
+                self.each = from.rate / from.connections as f64;
                 self.go_back(at_ns, from);
             }
         } else if change > GAIN + error && (long || change > GAIN + 2.0 * error) {

@@ -6,13 +6,13 @@
 //!      2        when the next byte is due
 //!      3        bytes of this month that stand in no file yet
 //!      4        when somebody last found no connection free
-//!      8..264   64 records of 4: process, last sign of life, when it last found no connection
-//!               free, its rates
-//!    264..1288  1024 connections: the process that holds it, or 0
+//!      8..520   128 records of 4: party, last sign of life, when it last found no connection free,
+//!               its rates
+//!    520..1544  1024 connections: the party that holds it, or 0
 //! ```
 //!
-//! A process is its pid and start time in one word, so each claim and each return is one
-//! compare-and-swap. Times are of the machine's monotonic clock. Nothing here is believed: a
+//! A party is a process, its pid and start time, and a number within it, in one word: so each
+//! claim and each return is one compare-and-swap. Times are of the machine's monotonic clock. Nothing here is believed: a
 //! holder counts as one while it lives, has a record and gave a sign of life not long ago.
 
 use crate::sys::proc;
@@ -27,44 +27,53 @@ pub(super) const BYTES: usize = 2;
 pub(super) const MONTH: usize = 3;
 const WANTED: usize = 4;
 const RECORDS: usize = 8;
-/// Processes that can use an endpoint at a time.
-pub(super) const MOST_PROCESSES: usize = 64;
+/// Parties that can use an endpoint at a time.
+pub(super) const MOST_PARTIES: usize = 128;
 const RECORD: usize = 4;
-const SLOTS: usize = RECORDS + MOST_PROCESSES * RECORD;
+const SLOTS: usize = RECORDS + MOST_PARTIES * RECORD;
 /// Connections that can be shared.
 pub(super) const MOST_CONNECTIONS: usize = 1024;
 /// All words, rounded up to whole pages.
-pub(super) const COUNT: usize = 1536;
+pub(super) const COUNT: usize = 2048;
 
 const BEAT: usize = 1;
 const WANT: usize = 2;
 const RATES: usize = 3;
 
 const SECOND: u64 = 1_000_000_000;
-/// A process that gave no sign of life for so long holds nothing any more, whatever it says.
+/// A party that gave no sign of life for so long holds nothing any more, whatever it says.
 pub(super) const STALE: u64 = 120 * SECOND;
 /// For how long somebody who found no connection free counts as waiting.
 const PATIENCE: u64 = 2 * SECOND;
 const PID_BITS: u32 = 22;
+/// Clock ticks since boot: enough for 20 years.
+const START_BITS: u32 = 36;
+/// Parties of one process have different numbers, the first 64 of them.
+const NUMBERS: u64 = 1 << (64 - PID_BITS - START_BITS);
 
-/// A process for good: its pid and start time; 0 is nobody.
+/// A party for good: pid and start time of its process, and its number there; 0 is nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Who(pub u64);
 
 impl Who {
-    /// This process; `None` where `/proc` does not tell.
-    pub fn me() -> Option<Who> {
+    /// A new party of this process; `None` where `/proc` does not tell.
+    pub fn new() -> Option<Who> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let pid = proc::id();
-        Some(Who::of(pid, proc::start_time(pid)?))
+        let start = proc::start_time(pid)?;
+        Some(Who::of(pid, start, NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
-    fn of(pid: u32, start: u64) -> Who {
-        Who(u64::from(pid) & ((1 << PID_BITS) - 1) | start << PID_BITS)
+    pub fn of(pid: u32, start: u64, number: u64) -> Who {
+        let pid = u64::from(pid) & ((1 << PID_BITS) - 1);
+        let start = start & ((1 << START_BITS) - 1);
+        Who(pid | start << PID_BITS | (number % NUMBERS) << (PID_BITS + START_BITS))
     }
 
     pub fn lives(self) -> bool {
         let pid = (self.0 & ((1 << PID_BITS) - 1)) as u32;
-        proc::start_time(pid).is_some_and(|start| Who::of(pid, start) == self)
+        let number = self.0 >> (PID_BITS + START_BITS);
+        proc::start_time(pid).is_some_and(|start| Who::of(pid, start, number) == self)
     }
 }
 
@@ -142,12 +151,12 @@ impl Ground {
         RECORDS + index * RECORD + field
     }
 
-    /// This process's record, taken if it has none; `None` if all are taken by processes that
+    /// This party's record, taken if it has none; `None` if all are taken by parties that
     /// live. `rates` stand in it for the others.
     pub fn join(&self, me: Who, rates: u64, now: u64) -> Option<usize> {
         let mine = |index: &usize| self.load(Ground::record(*index, 0)) == me.0;
-        let taken = (0..MOST_PROCESSES).find(mine).or_else(|| {
-            (0..MOST_PROCESSES).find(|index| {
+        let taken = (0..MOST_PARTIES).find(mine).or_else(|| {
+            (0..MOST_PARTIES).find(|index| {
                 let word = Ground::record(*index, 0);
                 let holder = self.load(word);
                 if holder != 0 && self.there(*index, now) {
@@ -173,9 +182,14 @@ impl Ground {
         mine
     }
 
+    /// Gives the record back.
+    pub fn leave(&self, record: usize, me: Who) {
+        self.swap(Ground::record(record, 0), me.0, 0);
+    }
+
     /// The rates of all who are there.
     pub fn rates(&self, now: u64) -> Vec<u64> {
-        let there = (0..MOST_PROCESSES)
+        let there = (0..MOST_PARTIES)
             .filter(|index| self.load(Ground::record(*index, 0)) != 0 && self.alive(*index, now));
         there
             .map(|index| self.load(Ground::record(index, RATES)))
@@ -187,7 +201,7 @@ impl Ground {
         recent(self.load(Ground::record(record, BEAT)), now, STALE)
     }
 
-    /// Notes that this process found no connection free, or, with `None`, that it has one.
+    /// Notes that this party found no connection free, or, with `None`, that it has one.
     pub fn want(&self, record: usize, now: Option<u64>) {
         self.store(Ground::record(record, WANT), now.unwrap_or(0));
         if let Some(now) = now {
@@ -214,7 +228,7 @@ impl Ground {
             }
         }
         let held_by = |who: u64| holders.iter().find(|h| h.0 == who).map_or(0, |h| h.1);
-        let waiters = (0..MOST_PROCESSES).filter_map(|index| {
+        let waiters = (0..MOST_PARTIES).filter_map(|index| {
             let who = self.load(Ground::record(index, 0));
             let waits = recent(self.load(Ground::record(index, WANT)), now, PATIENCE);
             let counts = who != 0 && who != me.0 && waits && Who(who).lives();
@@ -250,7 +264,7 @@ impl Ground {
 
     /// Takes records and connections away from those who are gone.
     pub fn sweep(&self, now: u64) {
-        for index in 0..MOST_PROCESSES {
+        for index in 0..MOST_PARTIES {
             let who = self.load(Ground::record(index, 0));
             if who != 0 && !self.there(index, now) {
                 self.swap(Ground::record(index, 0), who, 0);
@@ -267,7 +281,7 @@ impl Ground {
             let there = known.iter().find(|(who, _)| *who == holder).map(|k| k.1);
             let there = there.unwrap_or_else(|| {
                 let mine = |index: &usize| self.load(Ground::record(*index, 0)) == holder;
-                let there = (0..MOST_PROCESSES)
+                let there = (0..MOST_PARTIES)
                     .find(mine)
                     .is_some_and(|index| self.there(index, now));
                 known.push((holder, there));

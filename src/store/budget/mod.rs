@@ -5,8 +5,9 @@
 //! by the next one that finds nothing free. Where the segment cannot be had, [`Budget::alone`]
 //! keeps the limits for this process.
 //!
-//! Runs share connections evenly: who finds none free says so, and who holds more gives one back
-//! after its part. Runs with different profiles each keep to their own, and together to the
+//! Each budget that was opened is a party of its own, so that a process's listing gets its turn
+//! beside the process's downloads. Parties share connections evenly: who finds none free says so,
+//! and who holds more gives one back after its part. Runs with different profiles each keep to their own, and together to the
 //! largest of them.
 
 mod ground;
@@ -26,7 +27,7 @@ use super::{StoreConfig, StoreError, state};
 use crate::sys::clock::now_ns;
 use crate::sys::sync::{AtomicU64, Ordering};
 use crate::sys::words::{Words, WordsError};
-use ground::{COUNT, Ground, MOST_PROCESSES, Who};
+use ground::{COUNT, Ground, MOST_PARTIES, Who};
 use month::Month;
 use rate::RequestRate;
 pub use turn::Turn;
@@ -51,9 +52,9 @@ pub enum BudgetError {
         /// Why not.
         source: WordsError,
     },
-    /// Too many processes use this endpoint.
+    /// Too many use this endpoint.
     #[error(
-        "the budget of {endpoint} cannot be shared with other runs: {MOST_PROCESSES} processes use it already; end some of them"
+        "the budget of {endpoint} cannot be shared with other runs: {MOST_PARTIES} others use it already; end some of them"
     )]
     Full {
         /// The endpoint, host and port.
@@ -69,7 +70,7 @@ pub enum BudgetError {
     },
 }
 
-/// This process's part in the budget of an endpoint. Clones are the same part.
+/// A part in the budget of an endpoint. Clones are the same part.
 #[derive(Clone, Debug)]
 pub struct Budget {
     inner: Arc<Inner>,
@@ -118,7 +119,7 @@ impl Budget {
                 endpoint: endpoint.clone(),
                 source,
             })?;
-        let me = Who::me().ok_or_else(|| BudgetError::NoProc {
+        let me = Who::new().ok_or_else(|| BudgetError::NoProc {
             endpoint: endpoint.clone(),
         })?;
         let dir = state::directory("traffic");
@@ -146,7 +147,7 @@ impl Budget {
     pub fn alone(endpoint: &str, profile: &EndpointProfile) -> Budget {
         let dir = state::directory("traffic");
         let ground = Ground::own();
-        let me = Who::me().unwrap_or(Who(u64::MAX));
+        let me = Who::new().unwrap_or(Who(u64::MAX));
         ground.prepare();
         let record = ground.join(me, 0, now_ns()).unwrap_or(0);
         Budget::with(ground, me, record, endpoint, profile, dir.as_deref())
@@ -405,6 +406,8 @@ impl Drop for Inner {
         if let (Some(month), Some(word)) = (&self.month, self.ground.word(ground::MONTH)) {
             month.save(word);
         }
+        let record = self.record.load(Ordering::SeqCst) as usize;
+        self.ground.leave(record, self.me);
     }
 }
 

@@ -24,7 +24,7 @@ impl Process {
 
     fn who(&self) -> Who {
         let pid = self.0.id();
-        Who(u64::from(pid) | crate::sys::proc::start_time(pid).unwrap() << 22)
+        Who::of(pid, crate::sys::proc::start_time(pid).unwrap(), 0)
     }
 
     fn kill(&mut self) {
@@ -139,6 +139,21 @@ fn two_share_one_profile_and_come_to_a_half_each() {
 }
 
 #[test]
+fn a_part_that_ends_leaves_nothing_behind_and_parts_of_one_process_share() {
+    let segment = Segment::new("parts");
+    let parts: Vec<Budget> = (0..2)
+        .map(|_| segment.join(Who::new().unwrap(), &connections(4)).unwrap())
+        .collect();
+    let leases = take(&parts[0]);
+    assert_eq!(leases.len(), 4);
+    assert!(parts[1].connection().is_none());
+    assert!(leases[0].wanted_back(now_ns()));
+    drop((leases, parts));
+    let one = segment.join(Who::new().unwrap(), &connections(4)).unwrap();
+    assert_eq!(take(&one).len(), 4);
+}
+
+#[test]
 fn the_dead_give_their_share_back() {
     let segment = Segment::new("dead");
     let (mut a, b) = (Process::start(), Process::start());
@@ -236,17 +251,17 @@ fn requests_and_bytes_count_for_all() {
 #[test]
 fn nobody_uses_more_than_the_records_there_are() {
     let segment = Segment::new("full");
-    let processes: Vec<Process> = (0..MOST_PROCESSES).map(|_| Process::start()).collect();
+    let processes: Vec<Process> = (0..MOST_PARTIES).map(|_| Process::start()).collect();
     let budgets: Vec<Budget> = processes
         .iter()
         .map(|process| segment.budget(process, &connections(4)))
         .collect();
     let error = segment
-        .join(Who::me().unwrap(), &connections(4))
+        .join(Who::new().unwrap(), &connections(4))
         .unwrap_err();
-    assert!(error.to_string().contains("64 processes"), "{error}");
+    assert!(error.to_string().contains("128 others"), "{error}");
     drop((processes, budgets));
-    segment.join(Who::me().unwrap(), &connections(4)).unwrap();
+    segment.join(Who::new().unwrap(), &connections(4)).unwrap();
 }
 
 #[test]
@@ -289,7 +304,7 @@ fn any_bytes_in_the_segment_give_a_budget_that_goes_on() {
             let index = match roll() % 3 {
                 0 => roll() % 8,
                 1 => roll() % COUNT as u64,
-                _ => 8 + roll() % 272,
+                _ => 8 + roll() % 528,
             };
             let value = match roll() % 4 {
                 0 => roll(),
@@ -321,11 +336,11 @@ fn any_bytes_in_the_segment_give_a_budget_that_goes_on() {
     // A connection that stands there for a process which never joined is taken back; so is one
     // of a process that gave no sign of life for minutes.
     b.kill();
-    for index in 264..1288u64 {
-        file.write_all_at(&Who::me().unwrap().0.to_ne_bytes(), index * 8)
+    for index in 520..1544u64 {
+        file.write_all_at(&Who::new().unwrap().0.to_ne_bytes(), index * 8)
             .unwrap();
     }
-    for index in 8..264u64 {
+    for index in 8..520u64 {
         file.write_all_at(&0u64.to_ne_bytes(), index * 8).unwrap();
     }
     let budget = segment.join(a.who(), &profile).unwrap();

@@ -50,6 +50,9 @@ struct Cli {
     /// Where objects are downloaded to [default: ./.cotec/staging]
     #[arg(long, value_name = "DIR")]
     staging: Option<PathBuf>,
+    /// Run every job, also those that an earlier run into the same directory has done
+    #[arg(long)]
+    fresh: bool,
     /// Print products, objects, bytes and jobs; download nothing
     #[arg(long)]
     dry_run: bool,
@@ -113,6 +116,7 @@ fn run(cli: Cli) -> Result<coord::ExitCode, RunError> {
         limits: Limits::default(),
         native: None,
         observer: observer.as_mut(),
+        fresh: cli.fresh,
         dry_run: cli.dry_run,
         output: if cli.json { Output::Json } else { Output::Text },
     })

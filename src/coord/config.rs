@@ -26,6 +26,8 @@ pub struct RunConfig<'a> {
     pub native: Option<Native<'a>>,
     /// Who is told what happens.
     pub observer: &'a mut dyn Observer,
+    /// Run every job, also those that an earlier run into the same directory has done.
+    pub fresh: bool,
     /// Only say what would be done.
     pub dry_run: bool,
     /// How a dry run is printed.

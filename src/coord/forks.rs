@@ -1,6 +1,7 @@
 //! What the forked processes do.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::fetch::{self, FetchConfig};
 use crate::plan::{self, PlanErrorKind, PlanOptions};
@@ -15,6 +16,7 @@ use crate::values::staged::Tree;
 use crate::work::{self, Native, Scratch, WorkConfig};
 
 use super::exit::ExitCode;
+use super::journal::Earlier;
 use super::sink::TableSink;
 
 /// The exit status of a child that could not do its work for a reason of this machine.
@@ -32,6 +34,8 @@ pub(super) struct Shared<'a> {
     pub workers: usize,
     pub native: Option<Native<'a>>,
     pub server: Option<ServerSpec>,
+    /// What earlier runs have done.
+    pub earlier: Arc<Earlier>,
 }
 
 /// The embedded server's part.
@@ -82,6 +86,7 @@ impl Shared<'_> {
             table: table.clone(),
             staging: self.staging.clone(),
             bucket: self.store.bucket.clone(),
+            earlier: Arc::clone(&self.earlier),
         };
         let store = match S3Store::new(self.store.clone()) {
             Ok(store) => store,

@@ -8,6 +8,7 @@ mod dry;
 mod events;
 mod exit;
 mod forks;
+mod journal;
 mod json;
 mod native;
 mod observe;

@@ -27,6 +27,8 @@ pub struct NativeConfig {
     pub store: StoreOptions,
     /// Serve this directory as the store, each sub-directory a bucket.
     pub serve: Option<PathBuf>,
+    /// Run every job, also those that an earlier run into the same directory has done.
+    pub fresh: bool,
 }
 
 impl NativeConfig {
@@ -62,6 +64,7 @@ where
         limits: Limits::default(),
         native: Some(&processor),
         observer: &mut observer,
+        fresh: config.fresh,
         dry_run: false,
         output: Output::Text,
     })

@@ -255,6 +255,9 @@ fn jobs_text(s: &Summary) -> String {
         count(s.jobs.total, "job"),
         duration(s.seconds)
     );
+    if s.jobs.earlier > 0 {
+        text.push_str(&format!(" ({} by an earlier run)", s.jobs.earlier));
+    }
     if s.jobs.failed > 0 {
         text.push_str(&format!(", {} failed", s.jobs.failed));
     }

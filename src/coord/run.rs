@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::fetch::{Staging, StagingError};
@@ -19,6 +20,7 @@ use super::config::{RunConfig, RunError};
 use super::dry;
 use super::exit::ExitCode;
 use super::forks::{ServerSpec, Shared};
+use super::journal::Journal;
 use super::observe::What;
 use super::summary::Ending;
 use super::supervise::Supervisor;
@@ -42,6 +44,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         limits,
         native,
         observer,
+        fresh,
         dry_run,
         output,
     } = config;
@@ -63,6 +66,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     };
     let scratch = Scratch::create(&jobfile.out).map_err(not)?;
     let out = fs::canonicalize(&jobfile.out).map_err(not)?;
+    let (journal, earlier) = Journal::open(&out, fresh).map_err(not)?;
     let table = Table::create(limits)?;
     let table_path = table.path();
     let announcement = announcement(&table_path, &out);
@@ -82,8 +86,9 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         workers,
         native,
         server,
+        earlier: Arc::new(earlier),
     };
-    let mut supervisor = Supervisor::new(&shared, observer, signals, begun_ns);
+    let mut supervisor = Supervisor::new(&shared, observer, signals, journal, begun_ns);
     let place = format!("s3://{} at {}", shared.store.bucket, host_of(&shared.store));
     supervisor.tell(What::Started {
         workers,

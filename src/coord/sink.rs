@@ -1,12 +1,16 @@
 //! Where a running planner registers what it finds: the table.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::plan::{BrokenJob, Pending, PlanError, PlanSink, PlannedJob};
 use crate::store::ObjectInfo;
 use crate::table::{JobSpec, ObjectSpec, Outcome, SlotId, Table, TableError};
+use crate::task::JobPayload;
 use crate::values::{Fault, FaultCode, staged};
 use crate::work::JobResult;
+
+use super::journal::Earlier;
 
 /// Bytes of a metadata file at most; real ones have less than one MB.
 const MAX_METADATA: u64 = 64 << 20;
@@ -16,6 +20,8 @@ pub(super) struct TableSink {
     pub table: Table,
     pub staging: PathBuf,
     pub bucket: String,
+    /// What earlier runs have done.
+    pub earlier: Arc<Earlier>,
 }
 
 fn register(error: TableError) -> PlanError {
@@ -63,6 +69,21 @@ impl PlanSink for TableSink {
         self.table.register_job(&spec).map(|_| ()).map_err(register)
     }
 
+    fn done_before(&self, name: &str, task: u32, payload: &JobPayload) -> Result<bool, PlanError> {
+        let Some(result) = self.earlier.result_of(name, &payload.recipe) else {
+            return Ok(false);
+        };
+        let text = serde_json::to_vec(&result).map_err(|e| PlanError::Register(e.to_string()))?;
+        let spec = JobSpec {
+            name,
+            task,
+            inputs: &[],
+            payload: b"",
+        };
+        let registered = self.table.register_ended_job(&spec, Ok(()), &text);
+        registered.map(|_| true).map_err(register)
+    }
+
     fn broken_job(&self, job: &BrokenJob<'_>) -> Result<(), PlanError> {
         let result = JobResult {
             error: Some(job.reason.to_owned()),
@@ -77,7 +98,7 @@ impl PlanSink for TableSink {
         };
         let fault = Fault::new(FaultCode::Planning, 0);
         self.table
-            .register_refused_job(&spec, fault, &text)
+            .register_ended_job(&spec, Err(fault), &text)
             .map(|_| ())
             .map_err(register)
     }

@@ -76,6 +76,8 @@ pub struct JobsRecord {
     pub total: u64,
     /// With their result in place.
     pub done: u64,
+    /// Of those, by an earlier run.
+    pub earlier: u64,
     /// Given up.
     pub failed: u64,
     /// Neither, because the run was stopped.
@@ -127,6 +129,9 @@ pub struct ResultRecord {
     pub outputs: Vec<PathBuf>,
     /// Wall time of the processor.
     pub seconds: f64,
+    /// Whether an earlier run has done it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub earlier: bool,
     /// Figures of a native result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stats: Option<ResultStats>,
@@ -213,6 +218,7 @@ impl Ending<'_> {
             jobs: JobsRecord {
                 total: jobs.total(),
                 done: jobs.done,
+                earlier: self.tally.done_before,
                 failed: jobs.failed,
                 left: jobs.waiting + jobs.ready + jobs.running,
             },
@@ -268,6 +274,7 @@ impl Ending<'_> {
                 state: view.state.name().to_owned(),
                 attempts: view.attempt,
                 seconds: result.seconds,
+                earlier: result.earlier,
                 error: if failed {
                     Some(self.why(&view, &result)?)
                 } else {

@@ -1,6 +1,7 @@
 //! Watching a run: events to the observer, deaths to the sweep, signals to a stop.
 
 use std::collections::HashSet;
+use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -9,15 +10,18 @@ use crate::sys::clock::now_ns;
 use crate::sys::fork;
 use crate::sys::pidfd::Ended;
 use crate::sys::signals::Signals;
-use crate::table::{EventReader, Phase, SlotId, TableError};
-use crate::values::{EventKind, Fault, FaultCode, Role};
+use crate::table::{EventReader, JobId, Phase, SlotId, TableError};
+use crate::task::JobPayload;
+use crate::values::{EventKind, Fault, FaultCode, JobState, Role};
 
 use super::children::{self, Children, Kid, ends_run};
 use super::config::RunError;
 use super::events::happening;
 use super::exit::ExitCode;
 use super::forks::Shared;
+use super::journal::Journal;
 use super::observe::{Happening, Observer, Progress, What, is_detail};
+use super::outcome::result_of;
 use super::summary::Figures;
 use super::tally::Tally;
 
@@ -40,6 +44,7 @@ pub(super) struct Supervisor<'a, 'o> {
     pub observer: &'o mut dyn Observer,
     pub children: Children,
     pub signals: Signals,
+    journal: Journal,
     pub tally: Tally,
     pub begun_ns: u64,
     reader: EventReader,
@@ -58,6 +63,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         shared: &'a Shared<'a>,
         observer: &'o mut dyn Observer,
         signals: Signals,
+        journal: Journal,
         begun_ns: u64,
     ) -> Supervisor<'a, 'o> {
         Supervisor {
@@ -65,6 +71,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             observer,
             children: Children::default(),
             signals,
+            journal,
             tally: Tally::new(shared.workers, begun_ns),
             begun_ns,
             reader: EventReader::default(),
@@ -253,6 +260,10 @@ impl<'a, 'o> Supervisor<'a, 'o> {
                 {
                     self.unreachable += 1;
                 }
+                EventKind::JobDone if event.value == 0 => {
+                    self.note_end(JobId(event.id), JobState::Done)?;
+                }
+                EventKind::JobFailed => self.note_end(JobId(event.id), JobState::Failed)?,
                 _ => {}
             }
             if !is_detail(&event) || self.observer.wants_all() {
@@ -262,7 +273,33 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             }
         }
         self.tally.pass(now_ns());
+        let written = self.journal.sync();
+        self.journal_written(written);
         Ok(())
+    }
+
+    /// Puts a job that has ended into the journal.
+    fn note_end(&mut self, job: JobId, state: JobState) -> Result<(), TableError> {
+        let table = &self.shared.table;
+        let (name, fault) = (table.job_name(job)?, table.job_fault(job)?);
+        let fault = fault.filter(|_| state == JobState::Failed);
+        let payload = JobPayload::from_bytes(&table.job_payload(job)?).unwrap_or_default();
+        let result = result_of(table, job)?.unwrap_or_default();
+        let added = (self.journal).add(&name, &payload.recipe, state, fault, result);
+        self.journal_written(added);
+        Ok(())
+    }
+
+    /// Without its journal a run could not be gone on with: it ends.
+    fn journal_written(&mut self, written: io::Result<()>) {
+        if let Err(error) = written
+            && self.stop.is_none()
+        {
+            let path = self.journal.path().display();
+            let text = format!("{path} cannot be written: {error}; choose another --out");
+            self.tell(What::Note { text, error: true });
+            self.stop = Some(ExitCode::Local);
+        }
     }
 
     /// Passes something on that no event of the table says.

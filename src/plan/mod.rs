@@ -13,6 +13,7 @@ mod per_band;
 mod planner;
 mod prepare;
 mod products;
+mod recipe;
 mod resolve;
 mod safe;
 mod sink;

@@ -12,6 +12,7 @@ use super::listing::{Listing, list_product, nearest_product};
 use super::per_band::{band_words, candidates};
 use super::prepare::{Kind, Product, find_mtd, kind, prepare};
 use super::products::Products;
+use super::recipe;
 use super::sink::{BrokenJob, PlanSink, PlannedJob};
 use super::source::ProductSource;
 use super::unique::Names;
@@ -80,6 +81,7 @@ pub async fn plan(
         sink,
         names: Names::default(),
         summary: PlanSummary::default(),
+        recipes: HashMap::new(),
     };
     for group in &groups {
         let products = Products::new(source, group.spec);
@@ -239,6 +241,8 @@ struct Run<'a> {
     sink: &'a dyn PlanSink,
     names: Names,
     summary: PlanSummary,
+    /// Of the tasks, by number.
+    recipes: HashMap<u32, String>,
 }
 
 impl Run<'_> {
@@ -254,7 +258,7 @@ impl Run<'_> {
             } else {
                 draft(task, &name, product)
             };
-            let draft = match drafted {
+            let mut draft = match drafted {
                 Ok(draft) => draft,
                 Err(reason) => {
                     self.summary.broken += 1;
@@ -271,6 +275,12 @@ impl Run<'_> {
             let listed = &product.listing.objects;
             let objects: Vec<&ObjectInfo> =
                 (draft.objects.iter().filter_map(|at| listed.get(*at))).collect();
+            let of_task = (self.recipes.entry(*number)).or_insert_with(|| recipe::of_task(task));
+            draft.payload.recipe = recipe::of_job(of_task, &draft.payload, &objects);
+            if self.sink.done_before(&job, *number, &draft.payload)? {
+                self.summary.jobs += 1;
+                continue;
+            }
             let inputs = self.sink.objects(&objects)?;
             let bytes = objects
                 .iter()

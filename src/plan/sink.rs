@@ -60,6 +60,21 @@ pub trait PlanSink {
     /// It cannot be registered.
     fn job(&self, job: &PlannedJob<'_>) -> Result<(), PlanError>;
 
+    /// Whether an earlier run has done the job; then it is registered as done, and neither
+    /// [`objects`](PlanSink::objects) nor [`job`](PlanSink::job) is called for it. The payload's
+    /// recipe tells whether it is still the same job.
+    ///
+    /// # Errors
+    /// It cannot be registered.
+    fn done_before(
+        &self,
+        _name: &str,
+        _task: u32,
+        _payload: &JobPayload,
+    ) -> Result<bool, PlanError> {
+        Ok(false)
+    }
+
     /// A job that failed before it began.
     ///
     /// # Errors

@@ -168,22 +168,26 @@ impl Table {
         Ok(job)
     }
 
-    /// Registers a job that cannot be run, for example for want of a band: it has failed from
-    /// the start, and `result` says why.
-    pub fn register_refused_job(
+    /// Registers a job that is not to be run: it has failed from the start, for example for want
+    /// of a band, or an earlier run has done it. `result` says why, or what was done.
+    pub fn register_ended_job(
         &self,
         spec: &JobSpec<'_>,
-        fault: Fault,
+        outcome: std::result::Result<(), Fault>,
         result: &[u8],
     ) -> Result<JobId> {
-        let job = self.find_or_write_job(spec, Some((fault, result)))?;
-        let failed = Word::new(JobState::Failed as u8, 0, Owner::NONE);
+        let job = self.find_or_write_job(spec, Some((outcome, result)))?;
+        let (state, kind, value) = match outcome {
+            Ok(()) => (JobState::Done, EventKind::JobDone, 1),
+            Err(fault) => (JobState::Failed, EventKind::JobFailed, fault.to_bits()),
+        };
+        let ended = Word::new(state as u8, 0, Owner::NONE);
         let word = self.job_word(job, 0)?;
         if word
-            .compare_exchange(0, failed.0, Ordering::SeqCst, Ordering::SeqCst)
+            .compare_exchange(0, ended.0, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
         {
-            self.emit(EventKind::JobFailed, job.0, fault.to_bits().into())?;
+            self.emit(kind, job.0, value.into())?;
         }
         Ok(job)
     }
@@ -191,10 +195,10 @@ impl Table {
     fn find_or_write_job(
         &self,
         spec: &JobSpec<'_>,
-        refused: Option<(Fault, &[u8])>,
+        ended: Option<(std::result::Result<(), Fault>, &[u8])>,
     ) -> Result<JobId> {
         self.mem.writable()?;
-        let result = refused.map_or(0, |(_, result)| result.len());
+        let result = ended.map_or(0, |(_, result)| result.len());
         for (what, len, max) in [
             ("job name", spec.name.len(), Limits::KEY_BYTES),
             ("job payload", spec.payload.len(), Limits::PAYLOAD_BYTES),
@@ -217,11 +221,13 @@ impl Table {
                 self.mem.room(Counter::Nodes, inputs, Region::Nodes, NODE)?;
                 set::back(&self.mem, place, hash)?;
                 let made = self.write_job(spec)?;
-                if let Some((fault, result)) = refused {
+                if let Some((outcome, result)) = ended {
                     let text = self.mem.put_text(result)?;
                     self.job_word(made, RESULT)?
                         .store(text.pack(), Ordering::Release);
-                    self.store_fault(self.job_word(made, WATCH_FAULT)?, fault);
+                    if let Err(fault) = outcome {
+                        self.store_fault(self.job_word(made, WATCH_FAULT)?, fault);
+                    }
                 }
                 set::insert(&self.mem, place, hash, made.0, |job| {
                     self.name_is(job, spec.name)

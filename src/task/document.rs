@@ -206,7 +206,7 @@ pub enum Radiometry {
 }
 
 /// How a band of another resolution is brought to the task's grid.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Resample {
     /// The nearest pixel.

@@ -17,6 +17,7 @@ mod nearest;
 mod payload;
 mod products;
 mod read;
+mod recipe;
 mod schema;
 mod source;
 mod template;

@@ -23,6 +23,10 @@ pub struct JobPayload {
     /// Sentences for the user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What decides the job's result, as a hash: a later run knows by it whether the job is still
+    /// the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub recipe: String,
 }
 
 /// One object that a job needs.

@@ -5,6 +5,7 @@
 //! per input.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::ops::Range;
 
 /// The placeholders that every task has; all others are names of bands.
@@ -148,6 +149,16 @@ impl Template {
     }
 }
 
+/// As it was written.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}")),
+            Piece::Name(name, _) => write!(f, "{{{name}}}"),
+        })
+    }
+}
+
 /// Expands a whole command line; see [`Template::expand`].
 ///
 /// # Errors
@@ -193,6 +204,9 @@ mod tests {
                 "a b; rm {out}a b; rm {out}"
             ]
         );
+        for text in ["", "--o={out}", "{{out}}x{out}"] {
+            assert_eq!(Template::parse(text).unwrap().to_string(), text);
+        }
         assert!(expanded(&["-i {inputs}"]).is_err());
         assert!(expanded(&["{none}"]).is_err());
     }

@@ -60,7 +60,7 @@ pub enum EventKind {
     JobReady = 7,
     /// A worker runs it. Value: the attempt.
     JobRunning = 8,
-    /// Its result is in place. Value: 0.
+    /// Its result is in place. Value: 0, or 1 if an earlier run has done it.
     JobDone = 9,
     /// It failed. Value: the fault's bits.
     JobFailed = 10,

@@ -29,6 +29,9 @@ pub struct JobResult {
     pub log_end: Option<String>,
     /// Wall time of the processor in seconds.
     pub seconds: f64,
+    /// Whether an earlier run has done the job.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub earlier: bool,
 }
 
 /// Figures of an image: over the float32 values that stand in the file, without nodata.

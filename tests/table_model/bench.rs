@@ -219,15 +219,15 @@ impl Bench {
                 let payload = vec![b'p'; LENGTHS[*payload]];
                 self.register_job(by, &names()[*name], *task, inputs, payload, None)?;
             }
-            Step::RefuseJob {
+            Step::EndedJob {
                 name,
                 inputs,
                 fault,
                 result,
             } => {
                 let result = vec![b'r'; LENGTHS[*result]];
-                let refused = Some((*fault, result.as_slice()));
-                self.register_job(by, &names()[*name], 7, inputs, Vec::new(), refused)?;
+                let ended = Some((fault.map_or(Ok(()), Err), result.as_slice()));
+                self.register_job(by, &names()[*name], 7, inputs, Vec::new(), ended)?;
             }
             Step::ClaimObject(slot) => {
                 let Some(slot) = self.slot(*slot) else {
@@ -349,7 +349,7 @@ impl Bench {
         task: u32,
         inputs: &[u8],
         payload: Vec<u8>,
-        refused: Option<(Fault, &[u8])>,
+        ended: Option<(Result<(), Fault>, &[u8])>,
     ) -> Told {
         // Now and then a slot that is not there.
         let objects = self.model.objects.len();
@@ -367,12 +367,12 @@ impl Bench {
             payload: &payload,
         };
         let Process { table, member, .. } = &self.processes[by];
-        let told = match refused {
+        let told = match ended {
             None => table.register_job(&spec),
-            Some((fault, result)) => table.register_refused_job(&spec, fault, result),
+            Some((outcome, result)) => table.register_ended_job(&spec, outcome, result),
         };
         let new = Job::new(name, task, inputs, payload.clone());
-        let model = self.model.register_job(*member, new, refused);
+        let model = self.model.register_job(*member, new, ended);
         self.agree(told.map(|job| job.0 as usize), model)?;
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! step makes sense whatever the steps before it were.
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 
 use cotec::values::{Fault, FaultCode, Limits};
@@ -25,10 +26,10 @@ pub enum Step {
         inputs: Vec<u8>,
         payload: usize,
     },
-    RefuseJob {
+    EndedJob {
         name: usize,
         inputs: Vec<u8>,
-        fault: Fault,
+        fault: Option<Fault>,
         result: usize,
     },
     ClaimObject(u8),
@@ -204,9 +205,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(name, task, inputs, payload)| {
                 Step::RegisterJob { name, task, inputs, payload }
             }),
-        1 => (0..names().len(), inputs(), fault(), length())
+        1 => (0..names().len(), inputs(), option::of(fault()), length())
             .prop_map(|(name, inputs, fault, result)| {
-                Step::RefuseJob { name, inputs, fault, result }
+                Step::EndedJob { name, inputs, fault, result }
             }),
         4 => any::<u8>().prop_map(Step::ClaimObject),
         6 => Just(Step::ClaimNextWanted),

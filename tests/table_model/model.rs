@@ -354,9 +354,9 @@ impl Model {
         &mut self,
         by: Member,
         new: Job,
-        refused: Option<(Fault, &[u8])>,
+        ended: Option<(Result<(), Fault>, &[u8])>,
     ) -> Answer<usize> {
-        let result = refused.map_or(0, |(_, result)| result.len());
+        let result = ended.map_or(0, |(_, result)| result.len());
         for (what, len, max) in [
             ("job name", new.name.len(), Limits::KEY_BYTES),
             ("job payload", new.payload.len(), Limits::PAYLOAD_BYTES),
@@ -367,7 +367,7 @@ impl Model {
             }
         }
         if let Some(&job) = self.names.get(&new.name) {
-            if refused.is_none() {
+            if ended.is_none() {
                 self.look_on(by, job);
             }
             return Ok(job);
@@ -389,11 +389,19 @@ impl Model {
         }
         self.names.insert(new.name.clone(), job);
         self.jobs.push(new);
-        if let Some((fault, result)) = refused {
-            self.jobs[job].state = JobState::Failed;
-            self.jobs[job].fault = Some(fault);
+        if let Some((outcome, result)) = ended {
             self.jobs[job].result = Some(result.to_vec()).filter(|r| !r.is_empty());
-            self.happened(by, EventKind::JobFailed, job, fault.to_bits().into());
+            self.jobs[job].fault = outcome.err();
+            match outcome {
+                Ok(()) => {
+                    self.jobs[job].state = JobState::Done;
+                    self.happened(by, EventKind::JobDone, job, 1);
+                }
+                Err(fault) => {
+                    self.jobs[job].state = JobState::Failed;
+                    self.happened(by, EventKind::JobFailed, job, fault.to_bits().into());
+                }
+            }
         } else {
             self.happened(by, EventKind::JobWaiting, job, nodes);
             self.look_on(by, job);

@@ -84,7 +84,7 @@ impl Ground<'_> {
         }
     }
 
-    fn register_job(&mut self, t: &Table, refused: Option<(Fault, &[u8])>) -> Answer {
+    fn register_job(&mut self, t: &Table, ended: Option<(Result<(), Fault>, &[u8])>) -> Answer {
         let name = format!("ndvi/product-{}", self.dice.below(40));
         let inputs: Vec<SlotId> = (0..self.dice.below(5)).map(|_| self.slot()).collect();
         let payload = vec![b'x'; self.dice.below(300) as usize];
@@ -94,9 +94,9 @@ impl Ground<'_> {
             inputs: &inputs,
             payload: &payload,
         };
-        match refused {
+        match ended {
             None => t.register_job(&spec),
-            Some((fault, result)) => t.register_refused_job(&spec, fault, result),
+            Some((outcome, result)) => t.register_ended_job(&spec, outcome, result),
         }
         .map(drop)
     }
@@ -262,9 +262,10 @@ pub const QUICK: [Operation; 56] = [
             .map(drop)
     }),
     ("register_job", |g, t| g.register_job(t, None)),
-    ("register_refused_job", |g, t| {
+    ("register_ended_job", |g, t| {
         let fault = g.fault();
-        g.register_job(t, Some((fault, b"no band")))
+        let outcome = g.dice.pick(&[Ok(()), Err(fault)]);
+        g.register_job(t, Some((outcome, b"no band")))
     }),
     ("claim_job", |g, t| {
         let claim = t.claim_job()?;

@@ -235,7 +235,9 @@ fn results(s: &Summary) -> Vec<String> {
 
 fn jobs_text(s: &Summary) -> String {
     let objects = &s.objects;
-    let fetched = if objects.bytes_fetched == 0 && objects.bytes_ready > 0 {
+    let fetched = if objects.total == 0 {
+        "nothing to fetch".to_owned()
+    } else if objects.bytes_fetched == 0 && objects.bytes_ready > 0 {
         format!(
             "nothing to fetch: {} were in staging",
             bytes(objects.bytes_ready)

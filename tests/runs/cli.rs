@@ -63,7 +63,7 @@ fn zero_when_all_is_done_and_the_results_are_named() {
         "{outcome}"
     );
     // The second time all is in staging.
-    let outcome = sandbox.coord().serve().expect(0);
+    let outcome = sandbox.coord().serve().args(["--fresh"]).expect(0);
     assert!(
         outcome
             .stdout

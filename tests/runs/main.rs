@@ -17,6 +17,7 @@ mod deaths;
 mod edges;
 mod points;
 mod reference;
+mod resume;
 mod signals;
 mod storm;
 mod strangers;

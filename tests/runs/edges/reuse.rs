@@ -14,7 +14,7 @@ fn a_second_run_fetches_only_what_is_not_in_staging_as_the_store_has_it() {
     }
     sandbox.job_file(&copy_directory(&["p"]));
     let fetched = || {
-        let run = sandbox.coord().serve().expect(0);
+        let run = sandbox.coord().serve().args(["--fresh"]).expect(0);
         assert_eq!(run.count("/jobs/done"), 1);
         assert_eq!(run.count("/objects/ready"), 4);
         run.count("/objects/bytes_fetched")

@@ -54,6 +54,12 @@ impl Environment {
             .filter(|v| !v.is_empty())
     }
 
+    /// A variable that is a whole number.
+    #[cfg(feature = "aws")]
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.var(name)?.trim().parse().ok()
+    }
+
     /// A path in a variable, `~` expanded.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.var(name).map(|path| self.expanded(path))

@@ -7,6 +7,8 @@
 
 mod address;
 mod answer;
+#[cfg(feature = "aws")]
+mod aws;
 mod budget;
 mod config;
 mod credentials;

@@ -1,7 +1,7 @@
 //! The keys that a store signs with, renewed before they expire.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::credentials::Finder;
@@ -10,12 +10,16 @@ use super::{Credentials, StoreError};
 
 /// Keys are renewed this long before they expire, or when three quarters of their time is over.
 const AHEAD: Duration = Duration::from_secs(300);
-/// How long after a failure, or after keys that were refused at once, new ones are asked for.
+/// How long after a failure it is tried again.
 const PAUSE: Duration = Duration::from_secs(10);
+/// How long new keys are used, even if a store refuses them at once.
+const BETWEEN: Duration = Duration::from_secs(1);
+/// How long after a correction a request may have been signed by the wrong clock.
+const SIGNED_BEFORE: Duration = Duration::from_secs(120);
 /// Whoever gives keys gets no longer than this.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Clocks that differ by less are taken as the same.
-const SAME_TIME: i64 = 60;
+/// Clocks that differ by fewer seconds are taken as the same.
+const SAME_TIME: u64 = 60;
 
 /// The keys of today.
 pub(super) struct Keyring {
@@ -27,6 +31,7 @@ pub(super) struct Keyring {
     due: AtomicU64,
     /// Seconds by which the store's clock is ahead of this machine's.
     skew: AtomicI64,
+    corrected: Mutex<Option<Instant>>,
     finding: tokio::sync::Mutex<Found>,
 }
 
@@ -61,6 +66,7 @@ impl Keyring {
             keys: RwLock::new(keys),
             finder,
             skew: AtomicI64::new(0),
+            corrected: Mutex::new(None),
             finding: tokio::sync::Mutex::default(),
         }
     }
@@ -151,33 +157,34 @@ impl Keyring {
         self.due.store(due, Ordering::Release);
     }
 
-    /// The store said that the keys have expired: the next [`Keyring::fresh`] finds new ones.
-    /// False where that cannot help, as these are the newest or there are no others.
+    /// The store said that the keys have expired: the next [`Keyring::fresh`] finds new ones, but
+    /// not more than one a second. False where there are no others.
     pub fn expired(&self) -> bool {
-        let Some(last) = self
-            .finder
-            .as_ref()
-            .and_then(|_| self.finding.try_lock().ok())
-        else {
-            return self.finder.is_some();
-        };
-        let recent = last.at.is_some_and(|at| at.elapsed() < PAUSE);
-        if !recent {
-            self.due.store(0, Ordering::Release);
+        // Who is looking at this moment finds new ones anyway.
+        if let Ok(last) = self.finding.try_lock() {
+            let recent = last.at.is_some_and(|at| at.elapsed() < BETWEEN);
+            if !recent {
+                self.due.store(0, Ordering::Release);
+            }
         }
-        !recent
+        self.finder.is_some()
     }
 
-    /// Takes the store's clock as the right one. True where it differs much from what was thought.
+    /// Takes the store's clock as the right one. True where it differs much from what was thought
+    /// when a request was signed a short time ago.
     pub fn correct_clock(&self, theirs: SystemTime) -> bool {
         let difference = milliseconds(theirs) as i64 - milliseconds(SystemTime::now()) as i64;
         let skew = difference / 1_000;
         let known = self.skew.load(Ordering::Relaxed);
-        let differs = skew.abs_diff(known) > SAME_TIME.unsigned_abs();
-        if differs {
+        let mut corrected = self
+            .corrected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if skew.abs_diff(known) > SAME_TIME {
             self.skew.store(skew, Ordering::Relaxed);
+            *corrected = Some(Instant::now());
         }
-        differs
+        corrected.is_some_and(|at| at.elapsed() < SIGNED_BEFORE)
     }
 }
 

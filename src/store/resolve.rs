@@ -1,7 +1,7 @@
 //! Flags, environment and profile made into one [`StoreConfig`].
 
 use super::config::{check_endpoint, check_region};
-use super::credentials::Place;
+use super::credentials::{DISABLED, Place};
 use super::profile::Profiles;
 use super::{Credentials, Environment, Search, StoreConfig, StoreError, StoreOptions, tls};
 
@@ -51,10 +51,12 @@ impl StoreConfig {
             let search = Search {
                 env: env.clone(),
                 chosen,
+                region: region.clone(),
+                ca_bundle: ca_bundle.clone(),
             };
             // Looked at now, so that what is plainly wrong is said at once; read when needed.
-            if matches!(search.place(&profile)?, Place::Elsewhere) {
-                let message = search.nothing(&profiles);
+            if matches!(search.place(&profile)?, Place::Elsewhere) && !search.may_be_elsewhere() {
+                let message = search.nothing(&profiles, DISABLED);
                 return Err(StoreError::NoCredentials { message });
             }
             Credentials::Sought(search)

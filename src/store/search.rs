@@ -1,5 +1,7 @@
 //! Where credentials are to be looked for.
 
+use std::path::PathBuf;
+
 use super::Environment;
 
 /// Where to look for credentials. `Debug` shows no secret.
@@ -8,6 +10,10 @@ pub struct Search {
     pub(super) env: Environment,
     /// The profile of the options, which beats keys of the environment.
     pub(super) chosen: Option<String>,
+    /// The region of the services that give credentials.
+    pub(super) region: Option<String>,
+    /// Certificates that those services may have too.
+    pub(super) ca_bundle: Option<PathBuf>,
 }
 
 impl Search {

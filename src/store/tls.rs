@@ -26,7 +26,8 @@ const MAX_BUNDLE: u64 = 16 << 20;
 /// # Errors
 /// As [`read_bundle`]; `Config` where the cryptography cannot be set up.
 pub(super) fn client_config(bundle: Option<&Path>) -> Result<Arc<ClientConfig>, StoreError> {
-    let extra = bundle.map(read_bundle).transpose()?.unwrap_or_default();
+    let bundle = bundle.map(read_bundle).transpose()?;
+    let extra = bundle.map(|bundle| bundle.certificates).unwrap_or_default();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = Roots {
         extra,
@@ -44,11 +45,19 @@ pub(super) fn client_config(bundle: Option<&Path>) -> Result<Arc<ClientConfig>, 
     ))
 }
 
+/// The certificates of a CA bundle: at least one, and each can be used as a root.
+pub(super) struct Bundle {
+    certificates: Vec<CertificateDer<'static>>,
+    /// The file that they stand in.
+    #[cfg(feature = "aws")]
+    pub pem: Vec<u8>,
+}
+
 /// Reads a CA bundle, a file of PEM certificates.
 ///
 /// # Errors
 /// `Config` where it cannot be read, holds no certificate, or one that is none.
-pub(super) fn read_bundle(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> {
+pub(super) fn read_bundle(path: &Path) -> Result<Bundle, StoreError> {
     let wrong = |what: &str| {
         StoreError::config(format!(
             "the CA bundle {}: {what}; --ca-bundle, AWS_CA_BUNDLE and the profile's ca_bundle \
@@ -73,7 +82,11 @@ pub(super) fn read_bundle(path: &Path) -> Result<Vec<CertificateDer<'static>>, S
             .add(certificate.clone())
             .map_err(|e| wrong(&format!("a certificate in it cannot be used ({e})")))?;
     }
-    Ok(certificates)
+    Ok(Bundle {
+        certificates,
+        #[cfg(feature = "aws")]
+        pem,
+    })
 }
 
 /// Checks certificates against the system's roots and some more.

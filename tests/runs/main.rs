@@ -6,6 +6,8 @@
 mod common;
 #[path = "../common/gate.rs"]
 mod gate;
+#[path = "../getin/mod.rs"]
+mod getin;
 #[path = "../store_common/mod.rs"]
 mod store_common;
 

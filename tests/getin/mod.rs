@@ -1,0 +1,10 @@
+//! Getting in: credentials of every kind from services that behave as those of the cloud do, TLS
+//! with certificates of our own, signatures of version 2, and secrets that appear nowhere.
+
+mod front;
+#[path = "../common/listener.rs"]
+mod listener;
+mod providers;
+mod refused;
+mod services;
+mod world;

@@ -71,13 +71,7 @@ enum RadiometryArg {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error")),
-        )
-        .with_writer(stderr)
-        .init();
+    common::logging::init();
     match run(cli) {
         Ok(code) => code.into(),
         Err(error) => {

@@ -42,6 +42,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    common::logging::init();
     let done = match &cli.command {
         Command::Ls(args) => ls::run(args, &cli),
         Command::Get(args) => get::run(args, &cli),

@@ -1,3 +1,4 @@
 //! What both commands share.
 
+pub mod logging;
 pub mod store_args;

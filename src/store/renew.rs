@@ -13,7 +13,7 @@ const AHEAD: Duration = Duration::from_secs(300);
 /// How long after a failure it is tried again.
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long new keys are used, even if a store refuses them at once.
-const BETWEEN: Duration = Duration::from_secs(1);
+const BETWEEN: Duration = Duration::from_millis(200);
 /// How long after a correction a request may have been signed by the wrong clock.
 const SIGNED_BEFORE: Duration = Duration::from_secs(120);
 /// Whoever gives keys gets no longer than this.
@@ -158,7 +158,7 @@ impl Keyring {
     }
 
     /// The store said that the keys have expired: the next [`Keyring::fresh`] finds new ones, but
-    /// not more than one a second. False where there are no others.
+    /// not more than five a second. False where there are no others.
     pub fn expired(&self) -> bool {
         // Who is looking at this moment finds new ones anyway.
         if let Ok(last) = self.finding.try_lock() {

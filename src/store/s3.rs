@@ -317,6 +317,7 @@ impl S3Store {
         request: RequestBuilder,
         place: &str,
     ) -> Result<Response, StoreError> {
+        tracing::trace!("asking for {place}");
         request.send().await.map_err(|e| answer::broken(e, place))
     }
 

@@ -4,7 +4,12 @@
 mod front;
 #[path = "../common/listener.rs"]
 mod listener;
+mod places;
 mod providers;
 mod refused;
+mod renewal;
+mod secrets;
 mod services;
+mod tls;
+mod version2;
 mod world;

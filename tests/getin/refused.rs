@@ -86,7 +86,8 @@ fn who_has_keys_or_needs_none_asks_no_service() {
     assert_eq!(service.seen().len(), 0);
 }
 
-fn listing() -> Vec<u8> {
+/// A listing of one key.
+pub fn listing() -> Vec<u8> {
     answer(
         "200 OK",
         "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>k</Key><Size>1</Size>\

@@ -26,6 +26,7 @@ pub struct World {
 impl World {
     pub fn new(products: usize) -> World {
         let sandbox = Sandbox::new();
+        fs::create_dir_all(sandbox.path("served/b")).unwrap();
         for number in 0..products {
             let key = format!("p{number:03}/B01.tif");
             sandbox.object("b", &key, format!("bytes of product {number}"));

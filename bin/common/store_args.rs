@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cotec::store::{EndpointSettings, SignatureVersion, StoreOptions};
+use cotec::store::{Addressing, EndpointSettings, SignatureVersion, StoreOptions};
 
 /// Options that name a store. What is left out comes from the environment and the AWS profile.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -21,6 +21,9 @@ pub struct StoreArgs {
     /// The profile in ~/.aws/credentials and ~/.aws/config
     #[arg(long, value_name = "P", global = true)]
     pub profile: Option<String>,
+    /// Where the bucket stands in URLs: virtual (in the host name), path, or auto
+    #[arg(long, value_name = "S", global = true)]
+    pub addressing_style: Option<Addressing>,
     /// A file of PEM certificates to trust besides the system's
     #[arg(long, value_name = "FILE", global = true)]
     pub ca_bundle: Option<PathBuf>,
@@ -52,7 +55,7 @@ impl StoreArgs {
             bucket: self.bucket.clone(),
             region: self.region.clone(),
             profile: self.profile.clone(),
-            addressing: None,
+            addressing: self.addressing_style,
             signature: self.signature_version,
             ca_bundle: self.ca_bundle.clone(),
             anonymous: self.anonymous,

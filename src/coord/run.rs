@@ -222,6 +222,11 @@ fn with_settings(mut options: StoreOptions, settings: &StoreSettings) -> StoreOp
     );
     fill(&mut options.profile, &settings.profile, &["AWS_PROFILE"]);
     fill(&mut options.bucket, &settings.bucket, &[]);
+    options.addressing = options.addressing.or(settings.addressing);
+    options.signature = options.signature.or(settings.signature);
+    if options.ca_bundle.is_none() && env.var("AWS_CA_BUNDLE").is_none() {
+        options.ca_bundle.clone_from(&settings.ca_bundle);
+    }
     options.anonymous |= settings.anonymous;
     options.requester_pays |= settings.requester_pays;
     options

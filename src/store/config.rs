@@ -28,6 +28,23 @@ pub enum Addressing {
     VirtualHost,
 }
 
+impl FromStr for Addressing {
+    type Err = StoreError;
+
+    /// `auto`, `path` or `virtual`, as the AWS tools write them.
+    fn from_str(text: &str) -> Result<Addressing, StoreError> {
+        match text {
+            "auto" => Ok(Addressing::Auto),
+            "path" => Ok(Addressing::Path),
+            "virtual" => Ok(Addressing::VirtualHost),
+            other => Err(StoreError::config(format!(
+                "addressing style `{}` is none of auto, path, virtual",
+                other.escape_debug()
+            ))),
+        }
+    }
+}
+
 /// How requests are signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SignatureVersion {

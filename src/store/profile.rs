@@ -190,15 +190,12 @@ impl Profile<'_> {
 
     /// The addressing style of the nested `s3` group.
     pub(super) fn addressing(&self) -> Result<Addressing, StoreError> {
-        match self.get("s3.addressing_style") {
-            None | Some("auto") => Ok(Addressing::Auto),
-            Some("path") => Ok(Addressing::Path),
-            Some("virtual") => Ok(Addressing::VirtualHost),
-            Some(other) => Err(StoreError::config(format!(
-                "profile `{}`: addressing_style `{other}` is none of auto, path, virtual",
-                self.name
-            ))),
-        }
+        let Some(style) = self.get("s3.addressing_style") else {
+            return Ok(Addressing::default());
+        };
+        style
+            .parse()
+            .map_err(|e| StoreError::config(format!("profile `{}`: {e}", self.name)))
     }
 }
 

@@ -43,6 +43,12 @@ pub struct StoreSection {
     pub region: Option<String>,
     /// The profile in `~/.aws/credentials` and `~/.aws/config`.
     pub profile: Option<String>,
+    /// Where the bucket stands in URLs: `virtual` (in the host name), `path`, or `auto`.
+    pub addressing_style: Option<String>,
+    /// How requests are signed: `s3v4`, or `s3` for stores that know nothing newer.
+    pub signature_version: Option<String>,
+    /// A file of PEM certificates to trust besides the system's.
+    pub ca_bundle: Option<String>,
     /// Send no credentials.
     pub anonymous: bool,
     /// Agree to pay for requests and traffic in a requester-pays bucket.

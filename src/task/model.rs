@@ -10,7 +10,7 @@ use globset::GlobMatcher;
 use super::document::{Radiometry, Resample};
 use super::source::{JobFileError, Place};
 use super::template::Template;
-use crate::store::EndpointSettings;
+use crate::store::{Addressing, EndpointSettings, SignatureVersion};
 
 /// A job file that was read and checked, with the command line's wishes applied.
 #[derive(Clone, Debug)]
@@ -40,6 +40,12 @@ pub struct StoreSettings {
     pub region: Option<String>,
     /// The profile in the AWS configuration files.
     pub profile: Option<String>,
+    /// Where the bucket stands in URLs.
+    pub addressing: Option<Addressing>,
+    /// How requests are signed.
+    pub signature: Option<SignatureVersion>,
+    /// Certificates to trust besides the system's.
+    pub ca_bundle: Option<PathBuf>,
     /// No credentials.
     pub anonymous: bool,
     /// Requests and traffic are paid by the requester.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use super::model::{Formulas, JobFile, StoreSettings, TaskPlaces};
 use super::products;
 use super::source::{JobFileError, Place, Source};
 use super::tree::{self, Node};
-use crate::store::EndpointSettings;
+use crate::store::{EndpointSettings, StoreError};
 
 /// The job file of a command line that names none.
 pub const DEFAULT_JOB_FILE: &str = "cotec.toml";
@@ -177,6 +178,15 @@ fn build(
     Ok(jobfile)
 }
 
+/// A value that is one of a few words.
+fn named<T: FromStr<Err = StoreError>>(
+    text: Option<String>,
+    place: &Place,
+) -> Result<Option<T>, JobFileError> {
+    let value = text.map(|text| text.parse::<T>()).transpose();
+    value.map_err(|error| place.error(error.to_string()))
+}
+
 fn store(
     source: &Arc<Source>,
     node: Option<&Node>,
@@ -203,12 +213,18 @@ fn store(
         ("bucket", &section.bucket),
         ("region", &section.region),
         ("profile", &section.profile),
+        ("ca_bundle", &section.ca_bundle),
     ] {
         if value.as_deref() == Some("") {
             return Err(place(name).error(format!("`{name}` is empty; leave it out instead")));
         }
     }
+    let addressing = named(section.addressing_style, &place("addressing_style"))?;
+    let signature = named(section.signature_version, &place("signature_version"))?;
     Ok(StoreSettings {
+        addressing,
+        signature,
+        ca_bundle: section.ca_bundle.map(PathBuf::from),
         endpoint: section.endpoint,
         bucket: section.bucket,
         region: section.region,

@@ -78,6 +78,8 @@ impl Sandbox {
             .env_clear()
             .env("HOME", self.dir.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            // Nobody outside is asked for credentials.
+            .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdin(Stdio::null());
         // Coverage tools and the like find their places through these.
         for name in ["LLVM_PROFILE_FILE", "TMPDIR"] {

@@ -1,6 +1,7 @@
 //! Getting in: credentials of every kind from services that behave as those of the cloud do, TLS
 //! with certificates of our own, signatures of version 2, and secrets that appear nowhere.
 
+mod addressing;
 mod front;
 #[path = "../common/listener.rs"]
 mod listener;

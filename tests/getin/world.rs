@@ -77,6 +77,7 @@ impl World {
     /// A run, its store at `url`.
     pub fn run(&self, url: &str, env: &[(&str, &str)]) -> Coord {
         let coord = self.sandbox.coord().env("AWS_ENDPOINT_URL_S3", url);
+        let coord = coord.env("AWS_EC2_METADATA_DISABLED", "false");
         env.iter()
             .fold(coord, |coord, (name, value)| coord.env(name, value))
     }

@@ -15,6 +15,7 @@ use cotec::coord::{
 use cotec::plan::RasterFormulas;
 use cotec::task::{DEFAULT_JOB_FILE, Flags, JobFile, Radiometry};
 use cotec::values::Limits;
+use cotec::values::connections::Connections;
 
 /// Processes Earth-observation products while they are still being downloaded from S3
 #[derive(Debug, Parser)]
@@ -32,6 +33,10 @@ struct Cli {
     /// Jobs at the same time; the number of cores if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     workers: Option<u16>,
+    /// Connections to the store at the same time: a number, or auto, which finds out while
+    /// downloading [default: auto]
+    #[arg(long, value_name = "N|auto")]
+    connections: Option<Connections>,
     /// Serve this directory as an S3 store; each of its sub-directories is a bucket
     #[arg(long, value_name = "DIR", conflicts_with = "endpoint")]
     serve: Option<PathBuf>,
@@ -93,6 +98,7 @@ fn run(cli: Cli) -> Result<coord::ExitCode, RunError> {
         out: cli.out,
         staging: cli.staging,
         workers: cli.workers.map(usize::from),
+        connections: cli.connections,
         native: false,
     };
     let jobfile = read(cli.jobfile.as_deref(), &flags)?;

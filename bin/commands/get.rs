@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cotec::coord::ExitCode;
-use cotec::fetch::{self, FetchConfig, Staging};
+use cotec::fetch::{self, Bounds, FetchConfig, Staging};
 use cotec::store::{Address, ObjectInfo, S3Store, StoreConfig, StoreError};
 use cotec::table::{EventReader, ObjectSpec, Phase, SlotId, Table, TableError};
+use cotec::values::connections::Connections;
 use cotec::values::safe::{is_manifest, manifest_of};
 use cotec::values::staged::{LANDED, LANDING, LOCK, Tree};
 use cotec::values::{EventKind, Limits, Role, Verified, verified};
@@ -28,6 +29,9 @@ pub struct Args {
     /// The directory to download to: an object gets its own name there, and what is below a
     /// prefix keeps the path that it has below it
     dir: PathBuf,
+    /// Connections at the same time: a number, or auto, which finds out while downloading
+    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    connections: Connections,
 }
 
 /// Objects of one product that are held back until its manifest comes; real products have some
@@ -70,8 +74,11 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
     let staging = Staging::open(&args.dir).map_err(|e| Stop::Local(e.to_string()))?;
     let root = staging.root().to_owned();
     let table = Table::create(Limits::default())?.join(Role::Downloader)?;
-    let connections = fetch::connections_for(config.endpoint_url()?.host_str().unwrap_or_default());
-    let store = S3Store::with_connections(config.clone(), connections)?;
+    let connections = Bounds::of(
+        config.endpoint_url()?.host_str().unwrap_or_default(),
+        args.connections.pinned(),
+    );
+    let store = S3Store::new(config.clone())?;
     let fetch_config = FetchConfig {
         staging: root.clone(),
         tree: Tree::Below(args.address.key.clone()),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::fetch::{self, FetchConfig};
+use crate::fetch::{self, Bounds, FetchConfig};
 use crate::plan::{self, PlanErrorKind, PlanOptions};
 use crate::store::{Loopback, S3Store, StoreConfig};
 use crate::sys::command;
@@ -112,8 +112,11 @@ impl Shared<'_> {
     fn fetch(&self) -> Result<(), Box<dyn std::error::Error>> {
         let table = self.table.join(Role::Downloader)?;
         let endpoint = self.store.endpoint_url()?;
-        let connections = fetch::connections_for(endpoint.host_str().unwrap_or_default());
-        let store = S3Store::with_connections(self.store.clone(), connections)?;
+        let connections = Bounds::of(
+            endpoint.host_str().unwrap_or_default(),
+            self.jobfile.connections.pinned(),
+        );
+        let store = S3Store::new(self.store.clone())?;
         let config = FetchConfig {
             staging: self.staging.clone(),
             tree: Tree::Bucket(self.store.bucket.clone()),

@@ -22,8 +22,6 @@ mod part_size;
 mod terms;
 mod window;
 
-use crate::values::Limits;
-
 use ceiling::Ceiling;
 use latency::Latency;
 use part_size::PartSize;
@@ -31,24 +29,26 @@ use window::Window;
 
 pub use terms::{Bounds, Seen, Setting, Sign};
 
-/// Connections to a store of which nothing is known.
-const DEFAULT_CONNECTIONS: usize = 16;
-
-/// Hosts that allow fewer connections at a time to one user.
+/// Hosts that allow so many connections at a time to one user.
 const POLITE: [(&str, usize); 2] = [
     ("eodata.dataspace.copernicus.eu", 4),
     ("eodata.ams.dataspace.copernicus.eu", 4),
 ];
 
-/// The most bytes of one request; a multiple of a grain.
-pub(super) const PART_BYTES: u64 = 8 << Limits::GRAIN_SHIFT;
-
-/// How many connections to hold to an endpoint's host.
-pub fn connections_for(host: &str) -> usize {
-    POLITE
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(host))
-        .map_or(DEFAULT_CONNECTIONS, |(_, n)| *n)
+impl Bounds {
+    /// What an endpoint's host allows; with `pinned`, that number and no other.
+    pub fn of(host: &str, pinned: Option<usize>) -> Bounds {
+        let allowed = POLITE
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(host))
+            .map(|(_, n)| *n);
+        let any = Bounds::default();
+        Bounds {
+            max: allowed.unwrap_or(any.max),
+            pinned,
+            ..any
+        }
+    }
 }
 
 /// Connections at the beginning.
@@ -463,7 +463,7 @@ mod tests {
 
     #[test]
     fn copernicus_gets_the_four_that_it_allows() {
-        assert_eq!(connections_for("EODATA.dataspace.copernicus.eu"), 4);
-        assert_eq!(connections_for("127.0.0.1"), DEFAULT_CONNECTIONS);
+        assert_eq!(Bounds::of("EODATA.dataspace.copernicus.eu", None).max, 4);
+        assert_eq!(Bounds::of("127.0.0.1", None), Bounds::default());
     }
 }

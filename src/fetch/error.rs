@@ -12,6 +12,12 @@ pub enum FetchError {
     /// The store's side.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No connection, or one that was closed before an answer.
+    #[error(transparent)]
+    Connect(StoreError),
+    /// The connection was silent for too long.
+    #[error(transparent)]
+    Silent(StoreError),
     /// The body ended before the part was complete.
     #[error("the connection ended {missing} bytes before the end of {range}")]
     Short {
@@ -57,7 +63,9 @@ impl FetchError {
     /// What to keep in the table after `attempts` requests.
     pub(super) fn fault(&self, attempts: u32) -> Fault {
         match self {
-            FetchError::Store(error) => store_fault(error, attempts),
+            FetchError::Store(error) | FetchError::Connect(error) | FetchError::Silent(error) => {
+                store_fault(error, attempts)
+            }
             FetchError::Short { .. } => Fault::new(FaultCode::Unreachable, attempts),
             FetchError::Long { .. } => Fault::new(FaultCode::Protocol, 0),
             FetchError::Staging { source, .. } | FetchError::InTheWay { source, .. } => {

@@ -1,22 +1,40 @@
 //! The downloader: turns wanted slots into bytes in staging.
 //!
 //! It walks the slots in the order of their registration, which is the order of the jobs, cuts
-//! large objects into parts, and lets a fixed number of connections take the parts one after the
-//! other: products, objects and parts overlap, and the first jobs' inputs are complete first.
+//! large objects into parts, and lets its connections take the parts one after the other:
+//! products, objects and parts overlap, and the first jobs' inputs are complete first. How many
+//! connections and how large parts is found while downloading.
+//!
+//! - `pool` is the process: it makes the [`engine`], and ends it with the run.
+//! - `queue` has what is to be fetched: wanted objects, their `parts`, and those parts that wait
+//!   until they may be asked for again.
+//! - `engine` has the lines, each a connection at work; `request` is one request, over the
+//!   `wire`; `retry` and `backoff` say what a failure means for its part and for all.
+//! - `pace` looks ten times a second: connections, silence, and the slowest at the end.
 
+mod backoff;
+mod bell;
+mod config;
 mod control;
+mod engine;
 mod error;
 pub mod integrity;
 mod landed;
 mod object;
+mod pace;
+mod part;
 mod parts;
 mod pool;
+mod queue;
+mod request;
 mod retry;
 mod staging;
 mod verify;
+mod wire;
 
-pub use control::{Bounds, Control, Seen, Setting, Sign, connections_for};
+pub use config::FetchConfig;
+pub use control::{Bounds, Control, Seen, Setting, Sign};
 pub use error::FetchError;
 pub use landed::{Landed, LandedRecord};
-pub use pool::{FetchConfig, run};
+pub use pool::run;
 pub use staging::{Staging, StagingError};

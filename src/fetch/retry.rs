@@ -1,57 +1,122 @@
-//! Which failures are worth another try, and when.
+//! Which failures are worth another request, and when.
 
 use std::time::Duration;
 
 use crate::store::ErrorKind;
 
+use super::backoff::{LONGEST_ASKED, doubled};
+use super::control::Sign;
 use super::error::FetchError;
 
 /// Requests for one part before it is given up.
-pub(super) const ATTEMPTS: u32 = 6;
-/// The longest pause before the second request; doubled for each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+const ATTEMPTS: u32 = 6;
+/// Requests for one part that is answered with what is no answer.
+const STRANGE_ATTEMPTS: u32 = 3;
 
-/// Whether the same request may succeed later.
-pub(super) fn worth_it(error: &FetchError) -> bool {
-    match error {
-        FetchError::Store(error) => matches!(
-            error.kind(),
-            ErrorKind::Unreachable | ErrorKind::Throttled | ErrorKind::Server | ErrorKind::Protocol
-        ),
-        FetchError::Short { .. } | FetchError::Long { .. } => true,
-        FetchError::Staging { .. } | FetchError::InTheWay { .. } => false,
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// No connection, or one that was closed before an answer.
+    Connect,
+    /// No byte in time.
+    Silent,
+    /// The store asks to slow down.
+    Throttled,
+    /// The store failed.
+    Server,
+    /// The body ended early.
+    Truncated,
+    /// What came is not what was asked for.
+    Strange,
+    /// The same request will always fail.
+    Final,
+}
+
+impl Class {
+    pub fn of(error: &FetchError) -> Class {
+        match error {
+            FetchError::Connect(_) => Class::Connect,
+            FetchError::Silent(_) => Class::Silent,
+            FetchError::Short { .. } => Class::Truncated,
+            FetchError::Long { .. } => Class::Strange,
+            FetchError::Staging { .. } | FetchError::InTheWay { .. } => Class::Final,
+            FetchError::Store(error) => match error.kind() {
+                ErrorKind::Unreachable | ErrorKind::Server => Class::Server,
+                ErrorKind::Throttled => Class::Throttled,
+                ErrorKind::Protocol => Class::Strange,
+                _ => Class::Final,
+            },
+        }
+    }
+
+    /// What it tells of the number of connections.
+    pub fn sign(self) -> Option<Sign> {
+        match self {
+            Class::Connect => Some(Sign::Refused),
+            Class::Silent => Some(Sign::TimedOut),
+            Class::Throttled => Some(Sign::Throttled),
+            _ => None,
+        }
+    }
+
+    /// Whether all connections of the endpoint have reason to pause.
+    pub fn concerns_all(self) -> bool {
+        matches!(self, Class::Connect | Class::Throttled)
+    }
+
+    /// Whether a part whose `failures`th request failed so is asked for again.
+    pub fn worth_it(self, failures: u32) -> bool {
+        match self {
+            Class::Final => false,
+            Class::Strange => failures < STRANGE_ATTEMPTS,
+            _ => failures < ATTEMPTS,
+        }
     }
 }
 
-/// The pause before request number `next` (from 2): what the store asks for, or a random part
-/// (0 to 1) of a pause that doubles, so that many connections do not come back together.
-pub(super) fn pause(error: &FetchError, next: u32, random: f64) -> Duration {
-    if let FetchError::Store(error) = error
-        && let Some(asked) = error.retry_after()
-    {
-        return asked.min(LONGEST_PAUSE);
+/// How long a store asks to wait.
+pub(super) fn asked(error: &FetchError) -> Option<Duration> {
+    match error {
+        FetchError::Store(error) => error.retry_after().map(|asked| asked.min(LONGEST_ASKED)),
+        _ => None,
     }
-    let doubled = FIRST_PAUSE.saturating_mul(1 << next.saturating_sub(2).min(16));
-    doubled.min(LONGEST_PAUSE).mul_f64(random.clamp(0.0, 1.0))
+}
+
+/// The pause after the `failures`th failure of a part: what the store asks for, or a random part
+/// (0 to 1) of a pause that doubles, so that many do not come back together.
+pub(super) fn pause(error: &FetchError, failures: u32, random: f64) -> Duration {
+    match (asked(error), Class::of(error)) {
+        (Some(asked), _) => asked,
+        // Another connection can have it at once.
+        (None, Class::Silent) => Duration::ZERO,
+        _ => doubled(failures.saturating_sub(1)).mul_f64(random.clamp(0.0, 1.0)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
     use crate::values::ByteRange;
 
     #[test]
-    fn pauses_double_to_a_bound() {
+    fn pauses_are_what_the_store_asks_for_or_grow() {
         let short = FetchError::Short {
             range: ByteRange::new(0, 1),
             missing: 1,
         };
-        let at = |next| pause(&short, next, 1.0);
-        assert_eq!((at(2), at(3)), (FIRST_PAUSE, FIRST_PAUSE * 2));
-        assert_eq!(at(60), LONGEST_PAUSE);
+        assert_eq!(pause(&short, 2, 1.0), doubled(1));
         assert_eq!(pause(&short, 5, 0.0), Duration::ZERO);
-        assert!(worth_it(&short));
+        assert!(Class::of(&short).worth_it(5) && !Class::of(&short).worth_it(6));
+        let busy = |secs| {
+            FetchError::Store(StoreError::Throttled {
+                place: String::new(),
+                status: 503,
+                code: String::new(),
+                retry_after: Some(Duration::from_secs(secs)),
+            })
+        };
+        assert_eq!(pause(&busy(7), 1, 0.5), Duration::from_secs(7));
+        assert_eq!(pause(&busy(3600), 1, 0.5), LONGEST_ASKED);
     }
 }

@@ -81,15 +81,21 @@ pub(super) struct Landing {
     pub adopted: bool,
 }
 
+/// The largest object whose disk space is not reserved: it is written at once, or fails at once.
+const SMALL: u64 = 1 << 20;
+
 /// Opens the landing file of an attempt: the one of the attempt before if it is there (its
 /// process is dead, or the claim would not have been given), else a new one.
 pub(super) fn open_landing(root: &Path, slot: u32, attempt: u32, size: u64) -> io::Result<Landing> {
     let path = staged::landing_path(root, slot, attempt);
     let before = staged::landing_path(root, slot, attempt.saturating_sub(1));
-    let adopted = match fs::rename(&before, &path) {
-        Ok(()) => true,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-        Err(e) => return Err(e),
+    let adopted = match attempt {
+        0 | 1 => false,
+        _ => match fs::rename(&before, &path) {
+            Ok(()) => true,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+            Err(e) => return Err(e),
+        },
     };
     let open = || {
         File::options()
@@ -106,7 +112,7 @@ pub(super) fn open_landing(root: &Path, slot: u32, attempt: u32, size: u64) -> i
         }
         other => other?,
     };
-    if !adopted && size > 0 {
+    if !adopted && size > SMALL {
         reserve(&file, size)?;
     }
     Ok(Landing {
@@ -196,11 +202,11 @@ mod tests {
     #[test]
     fn the_next_attempt_adopts_the_file_of_the_last() {
         let dir = tempfile::tempdir().unwrap();
-        let first = open_landing(dir.path(), 3, 1, 10).unwrap();
+        let first = open_landing(dir.path(), 3, 1, 2 * SMALL).unwrap();
         assert!(!first.adopted);
-        let second = open_landing(dir.path(), 3, 2, 10).unwrap();
+        let second = open_landing(dir.path(), 3, 2, 2 * SMALL).unwrap();
         assert!(second.adopted && !first.path.exists());
-        assert_eq!(second.file.metadata().unwrap().len(), 10);
+        assert_eq!(second.file.metadata().unwrap().len(), 2 * SMALL);
         let target = dir.path().join("a/b/c");
         place(&second.path, &target).unwrap();
         assert!(target.exists());

@@ -1,40 +1,101 @@
 //! Holding an answer to what was asked for.
 
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap};
+use std::ops::Range;
 
-use crate::store::StoreError;
-use crate::values::ByteRange;
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderName};
+
+use crate::store::S3Store;
 
 use super::error::FetchError;
+use super::object::Object;
+use super::wire::Head;
 
-/// Checks that an answer comes from the object that was planned. Stores that do not know If-Match
-/// answer with whatever stands there now, but say in the headers what it is.
-pub(super) fn same_object(
-    headers: &HeaderMap,
-    key: &str,
-    size: u64,
-    etag: Option<&str>,
+/// Checks that a good answer holds the range that was asked for and nothing else, of the object
+/// that was planned. Stores that do not know If-Match answer with whatever stands there now, but
+/// say in the fields what it is.
+pub(super) fn answer(
+    head: &Head,
+    object: &Object,
+    range: &Range<u64>,
+    store: &S3Store,
 ) -> Result<(), FetchError> {
-    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
-    let changed = |detail| {
-        let place = key.escape_debug().to_string();
-        Err(FetchError::Store(StoreError::Changed { place, detail }))
-    };
-    let whole = match text(CONTENT_RANGE) {
-        Some(range) => range.rsplit_once('/').map(|(_, whole)| whole),
-        None => text(CONTENT_LENGTH),
-    };
-    if let Some(whole) = whole.and_then(|whole| whole.trim().parse::<u64>().ok())
-        && whole != size
-    {
-        return changed(format!("it had {size} bytes and has {whole}"));
+    match check(head, object.size, object.etag.as_deref(), range) {
+        Ok(()) => Ok(()),
+        Err(Wrong::Changed(detail)) => Err(store.changed(&object.key, &detail).into()),
+        Err(Wrong::Strange(detail)) => Err(store.strange(&object.key, &detail).into()),
+    }
+}
+
+#[derive(Debug)]
+enum Wrong {
+    /// Another object.
+    Changed(String),
+    /// Another answer.
+    Strange(String),
+}
+
+fn check(head: &Head, size: u64, etag: Option<&str>, range: &Range<u64>) -> Result<(), Wrong> {
+    let text = |name: HeaderName| head.headers.get(name)?.to_str().ok().map(str::trim);
+    let asked = || format!("bytes {}-{} were asked for", range.start, range.end - 1);
+    let strange = |what: String| Err(Wrong::Strange(format!("{}, {what}", asked())));
+    let resized = |now: u64| Wrong::Changed(format!("it had {size} bytes and has {now}"));
+    let length = head.content_length();
+    match (head.status, text(CONTENT_RANGE)) {
+        (206, None) => return strange("and the answer (HTTP 206) has no Content-Range".into()),
+        (206, Some(shown)) => {
+            let Some((first, last, whole)) = content_range(shown) else {
+                let shown: String = shown.chars().take(80).collect();
+                let shown = shown.escape_debug();
+                return strange(format!("and the Content-Range `{shown}` is none"));
+            };
+            if let Some(now) = whole.filter(|now| *now != size) {
+                return Err(resized(now));
+            }
+            if (first, last) != (range.start, range.end - 1) {
+                return strange(format!("but bytes {first}-{last} came"));
+            }
+        }
+        // Some servers answer so when the range is the whole object.
+        (200, _) if range.start == 0 && range.end == size => {
+            if let Some(now) = length.filter(|now| *now != size) {
+                return Err(resized(now));
+            }
+        }
+        _ => {
+            return strange(
+                "but the whole object came (HTTP 200); the endpoint or a proxy does not know ranges"
+                    .into(),
+            );
+        }
+    }
+    if let Some(came) = length.filter(|came| *came != range.end - range.start) {
+        let wanted = range.end - range.start;
+        return strange(format!("but the answer has {came} bytes, not {wanted}"));
     }
     if let (Some(planned), Some(now)) = (etag, text(ETAG))
         && bare(planned) != bare(now)
     {
-        return changed("it has another ETag".to_owned());
+        return Err(Wrong::Changed("it has another ETag".to_owned()));
     }
     Ok(())
+}
+
+fn content_range(text: &str) -> Option<(u64, u64, Option<u64>)> {
+    let (range, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let whole = match whole.trim() {
+        "*" => None,
+        whole => Some(whole.parse().ok()?),
+    };
+    Some((first.trim().parse().ok()?, last.trim().parse().ok()?, whole))
+}
+
+/// An ETag as a header says it.
+pub(super) fn quoted(etag: &str) -> String {
+    match etag.starts_with("W/") {
+        true => etag.to_owned(),
+        false => format!("\"{etag}\""),
+    }
 }
 
 /// An ETag without its quotes and its mark of weakness, which some proxies add.
@@ -42,84 +103,60 @@ fn bare(etag: &str) -> &str {
     etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
 }
 
-/// Counts the bytes of a part as they come.
-#[derive(Debug)]
-pub(super) struct Expected {
-    range: ByteRange,
-    at: u64,
-}
-
-impl Expected {
-    pub fn new(range: ByteRange) -> Expected {
-        Expected {
-            range,
-            at: range.start,
-        }
-    }
-
-    /// Where the next `len` bytes belong; an error if they are too many.
-    pub fn take(&mut self, len: usize) -> Result<u64, FetchError> {
-        let at = self.at;
-        let end = at.saturating_add(len as u64);
-        if end > self.range.end {
-            return Err(FetchError::Long { range: self.range });
-        }
-        self.at = end;
-        Ok(at)
-    }
-
-    /// How far the bytes have come.
-    pub fn reached(&self) -> u64 {
-        self.at
-    }
-
-    /// An error unless all bytes came.
-    pub fn complete(&self) -> Result<(), FetchError> {
-        match self.range.end - self.at {
-            0 => Ok(()),
-            missing => Err(FetchError::Short {
-                range: self.range,
-                missing,
-            }),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fetch::wire::head_of;
 
-    #[test]
-    fn an_answer_from_another_object_is_seen_in_its_headers() {
-        let answer = |pairs: &[(reqwest::header::HeaderName, &str)]| {
-            let pairs = pairs.iter().map(|(n, v)| (n.clone(), v.parse().unwrap()));
-            same_object(&pairs.collect(), "k", 100, Some("abc")).is_ok()
-        };
-        assert!(answer(&[]));
-        assert!(answer(&[
-            (CONTENT_RANGE, "bytes 0-9/100"),
-            (ETAG, "\"abc\"")
-        ]));
-        assert!(answer(&[
-            (CONTENT_RANGE, "bytes 0-9/*"),
-            (ETAG, "W/\"abc\"")
-        ]));
-        assert!(answer(&[(CONTENT_LENGTH, "100"), (ETAG, "abc")]));
-        assert!(!answer(&[(CONTENT_RANGE, "bytes 0-9/101")]));
-        assert!(!answer(&[(CONTENT_LENGTH, "99")]));
-        assert!(!answer(&[(ETAG, "\"abd\"")]));
+    fn look(range: Range<u64>, head: &str) -> Result<(), Wrong> {
+        let head = head_of(&format!("HTTP/1.1 {head}\r\n\r\n"));
+        check(&head, 100, Some("abc"), &range)
     }
 
     #[test]
-    fn one_byte_too_few_or_too_many_is_an_error() {
-        let mut body = Expected::new(ByteRange::new(10, 20));
-        assert_eq!(body.take(4).unwrap(), 10);
-        assert!(matches!(
-            body.complete(),
-            Err(FetchError::Short { missing: 6, .. })
-        ));
-        assert_eq!(body.take(6).unwrap(), 14);
-        assert!(body.complete().is_ok());
-        assert!(matches!(body.take(1), Err(FetchError::Long { .. })));
+    fn the_range_of_the_planned_object_and_nothing_else() {
+        let good = |range, head: &str| assert!(look(range, head).is_ok(), "{head}");
+        let ten = "206 x\r\nContent-Length: 10\r\nContent-Range: bytes 0-9/100";
+        good(0..10, ten);
+        good(0..10, &format!("{ten}\r\nETag: \"abc\""));
+        good(0..10, &format!("{ten}\r\nETag: W/\"abc\""));
+        good(
+            5..9,
+            "206 x\r\nTransfer-Encoding: chunked\r\nContent-Range: bytes 5-8/*",
+        );
+        good(0..100, "200 x\r\nContent-Length: 100\r\nETag: abc");
+        for (range, head) in [
+            (
+                0..10,
+                "206 x\r\nContent-Length: 10\r\nContent-Range: bytes 0-9/101",
+            ),
+            (0..100, "200 x\r\nContent-Length: 99"),
+            (0..10, &format!("{ten}\r\nETag: \"abd\"")),
+        ] {
+            assert!(
+                matches!(look(range, head), Err(Wrong::Changed(_))),
+                "{head}"
+            );
+        }
+        for (range, head) in [
+            (1..11, ten),
+            (0..9, ten),
+            (0..10, "206 x\r\nContent-Length: 10"),
+            (
+                0..10,
+                "206 x\r\nContent-Length: 10\r\nContent-Range: 0-9/100",
+            ),
+            (
+                0..10,
+                "206 x\r\nContent-Length: 9\r\nContent-Range: bytes 0-9/100",
+            ),
+            (0..10, "200 x\r\nContent-Length: 100"),
+            (0..10, "200 x\r\nContent-Length: 10"),
+        ] {
+            assert!(
+                matches!(look(range, head), Err(Wrong::Strange(_))),
+                "{head}"
+            );
+        }
     }
 }

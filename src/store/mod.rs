@@ -13,6 +13,7 @@ mod budget;
 mod config;
 mod credentials;
 mod dotkey;
+mod elsewhere;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod endpoint;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::{MapAccess, Unexpected, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::values::connections::Connections;
 
 /// A cotec job file: a store, where to put things, and the tasks to do on each product.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -21,6 +23,11 @@ pub struct Document {
     /// How many jobs run at the same time. Default: the number of cores.
     #[schemars(range(min = 1, max = 4096))]
     pub workers: Option<u32>,
+    /// How many connections to the store at the same time: `"auto"`, the default, finds out while
+    /// downloading; a number from 1 to 1024 pins it.
+    #[serde(deserialize_with = "connections")]
+    #[schemars(schema_with = "connections_schema")]
+    pub connections: Option<Connections>,
     /// The S3-compatible store; flags and the environment win over it.
     pub store: Option<StoreSection>,
     /// What may be asked of the store's endpoint, instead of what is built in for it.
@@ -254,6 +261,51 @@ impl<'de> Visitor<'de> for SampleForm {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SampleSection, A::Error> {
         SampleSection::deserialize(MapAccessDeserializer::new(map))
     }
+}
+
+/// [`Document::connections`] is written as a word or a number.
+struct ConnectionsForm;
+
+impl Visitor<'_> for ConnectionsForm {
+    type Value = Connections;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"auto\" or a number from 1 to 1024")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Connections, E> {
+        match text {
+            "auto" => Ok(Connections::Auto),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Connections, E> {
+        let unexpected = Unexpected::Unsigned(number);
+        Connections::of(number).ok_or_else(|| E::invalid_value(unexpected, &self))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Connections, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+        }
+    }
+}
+
+/// Reads [`Document::connections`].
+fn connections<'de, D>(deserializer: D) -> Result<Option<Connections>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_any(ConnectionsForm).map(Some)
+}
+
+fn connections_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [
+        { "const": "auto" },
+        { "type": "integer", "minimum": 1, "maximum": 1024 },
+    ] })
 }
 
 /// Reads [`StoreSection::sample`].

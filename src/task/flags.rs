@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::values::connections::Connections;
+
 use super::document::Radiometry;
 use super::source::{JobFileError, Place, Source};
 
@@ -21,6 +23,8 @@ pub struct Flags {
     pub staging: Option<PathBuf>,
     /// `--workers`.
     pub workers: Option<usize>,
+    /// `--connections`.
+    pub connections: Option<Connections>,
     /// Whether a function of the caller processes tasks that name no processor.
     pub native: bool,
 }

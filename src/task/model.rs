@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use globset::GlobMatcher;
 
+use crate::values::connections::Connections;
+
 use super::document::{Radiometry, Resample};
 use super::source::{JobFileError, Place};
 use super::template::Template;
@@ -21,6 +23,8 @@ pub struct JobFile {
     pub staging: PathBuf,
     /// Jobs at the same time; `None`: the number of cores.
     pub workers: Option<usize>,
+    /// Connections to the store at the same time.
+    pub connections: Connections,
     /// What the job file says about the store.
     pub store: StoreSettings,
     /// What it says about the limits of the store's endpoint.

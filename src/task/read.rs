@@ -170,6 +170,10 @@ fn build(
         workers: flags
             .workers
             .or(document.workers.and_then(|n| usize::try_from(n).ok())),
+        connections: flags
+            .connections
+            .or(document.connections)
+            .unwrap_or_default(),
         store,
         endpoint,
         tasks,

@@ -2,6 +2,7 @@
 //! and where a key stands in the staging directory. No I/O, no shared memory.
 
 pub mod clock;
+pub mod connections;
 pub mod event;
 pub mod fault;
 pub mod limits;

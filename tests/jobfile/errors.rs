@@ -283,6 +283,8 @@ fn stores_and_products_are_checked() {
             "workers = 0\n",
             "job.toml:1:11: at least one worker is needed",
         ),
+        ("connections = \"automatic\"\n", "job.toml:1:15: "),
+        ("connections = 0\n", "job.toml:1:15: "),
         (
             "[[task]]\nindex = \"ndvi\"",
             "job.toml:1:1: the task \"ndvi\" has no products",

@@ -9,6 +9,7 @@ use cotec::store::EndpointProfile;
 use cotec::task::{
     Flags, JobFile, Layout, Processor, Radiometry, Resample, Scale, Source, Window, json_schema,
 };
+use cotec::values::connections::Connections;
 use serde_json::Value;
 
 fn read(text: &str, flags: &Flags) -> JobFile {
@@ -42,6 +43,7 @@ fn every_field_arrives() {
         out = "o"
         staging = "s"
         workers = 3
+        connections = 12
         [store]
         endpoint = "https://x"
         bucket = "b"
@@ -79,6 +81,7 @@ fn every_field_arrives() {
         (job.out, job.staging, job.workers),
         ("o".into(), "s".into(), Some(3))
     );
+    assert_eq!(job.connections, Connections::Pinned(12));
     assert_eq!(job.store.endpoint.as_deref(), Some("https://x"));
     assert!(job.store.anonymous && job.store.requester_pays && job.store.sample.is_none());
     let [first, second] = job.tasks.as_slice() else {

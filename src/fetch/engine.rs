@@ -1,0 +1,337 @@
+//! The engine: lines that take parts, one after the other, and what becomes of each request.
+//!
+//! A line is a connection at work. There are as many as there is work and the setting allows;
+//! one that finds nothing to do leaves its connection behind for the next. When the setting falls,
+//! lines end after their part.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::store::S3Store;
+use crate::sys::clock::now_ns;
+use crate::table::{Table, TableError};
+
+use super::backoff::Backoff;
+use super::bell::Bell;
+use super::config::FetchConfig;
+use super::control::{Control, Setting};
+use super::error::FetchError;
+use super::object::{Object, say};
+use super::part::{CalledOff, Flight, Part};
+use super::queue::Queue;
+use super::request::{self, Surroundings};
+use super::retry::{self, Class};
+use super::wire::{Connection, Wire};
+
+/// How long a connection without work is kept. Servers close theirs after some time, and one that
+/// is closed while it is used costs another.
+const KEPT_IDLE: Duration = Duration::from_secs(15);
+
+/// Everything of a downloader; one for each process, used by one thread.
+pub(super) struct Engine {
+    pub table: Table,
+    pub store: S3Store,
+    pub wire: Wire,
+    pub config: FetchConfig,
+    pub queue: RefCell<Queue>,
+    pub control: RefCell<Control>,
+    pub backoff: RefCell<Backoff>,
+    pub flights: RefCell<Vec<Rc<Flight>>>,
+    /// Connections without work, with the time from when on.
+    idle: RefCell<Vec<(Connection, Instant)>>,
+    /// Lines at work.
+    pub busy: Cell<usize>,
+    /// There was nothing to give out at some time since the last look.
+    pub starved: Cell<bool>,
+    /// Bytes that have come, and requests that were answered well.
+    pub bytes: Cell<u64>,
+    pub answers: Cell<u64>,
+    /// Rung when a line begins to work.
+    pub at_work: Notify,
+    pub bell: Arc<Bell>,
+    pub over: Cell<bool>,
+    /// Why the downloader cannot go on: the table is damaged or full.
+    pub broken: RefCell<Option<TableError>>,
+}
+
+/// How a request ended that did not bring what was left of its part.
+enum Ended {
+    Failed(FetchError),
+    CalledOff(CalledOff),
+}
+
+impl Engine {
+    pub fn new(
+        table: Table,
+        store: S3Store,
+        wire: Wire,
+        config: FetchConfig,
+        queue: Queue,
+        bell: Arc<Bell>,
+    ) -> Engine {
+        let control = Control::new(config.connections);
+        Engine {
+            table,
+            store,
+            wire,
+            config,
+            queue: RefCell::new(queue),
+            control: RefCell::new(control),
+            backoff: RefCell::new(Backoff::new(Instant::now())),
+            flights: RefCell::default(),
+            idle: RefCell::default(),
+            busy: Cell::new(0),
+            starved: Cell::new(false),
+            bytes: Cell::new(0),
+            answers: Cell::new(0),
+            at_work: Notify::new(),
+            bell,
+            over: Cell::new(false),
+            broken: RefCell::new(None),
+        }
+    }
+
+    pub fn setting(&self) -> Setting {
+        self.control.borrow().setting()
+    }
+
+    /// Connections that are open, at work or not.
+    pub fn open(&self) -> usize {
+        self.busy.get() + self.idle.borrow().len()
+    }
+
+    /// Starts lines as long as there is work and the setting allows.
+    pub fn pump(self: &Rc<Self>) -> Result<(), TableError> {
+        while !self.over.get() && self.busy.get() < self.setting().connections {
+            let Some(part) = self.next_part()? else {
+                break;
+            };
+            self.start_line(part);
+        }
+        Ok(())
+    }
+
+    /// Asks for a part on one more line.
+    pub fn start_line(self: &Rc<Self>, part: Rc<Part>) {
+        self.busy.set(self.busy.get() + 1);
+        if self.busy.get() == 1 {
+            self.at_work.notify_one();
+        }
+        let engine = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = engine.line(part).await {
+                // Ends the process at the watch's next look.
+                engine.broken.borrow_mut().get_or_insert(error);
+                engine.over.set(true);
+                engine.bell.rung.notify_one();
+            }
+            engine.busy.set(engine.busy.get().saturating_sub(1));
+        });
+    }
+
+    async fn line(self: &Rc<Self>, first: Rc<Part>) -> Result<(), TableError> {
+        let mut connection = self.idle.borrow_mut().pop().map(|(kept, _)| kept);
+        let mut next = Some(first);
+        while let Some(part) = next.take() {
+            let flight = self.depart(part);
+            let ended = tokio::select! {
+                biased;
+                why = flight.called_off() => Err(Ended::CalledOff(why)),
+                done = request::run(&**self, &mut connection, &flight) => {
+                    done.map_err(Ended::Failed)
+                }
+            };
+            self.arrive(flight, ended)?;
+            let setting = self.setting();
+            if self.over.get() || self.busy.get() > setting.connections {
+                return Ok(());
+            }
+            next = self.next_part()?;
+            if next.is_some() && self.busy.get() < setting.connections {
+                self.pump()?;
+            }
+        }
+        if let Some(connection) = connection
+            && self.open() <= self.setting().connections
+        {
+            let kept = (connection, Instant::now());
+            self.idle.borrow_mut().push(kept);
+        }
+        Ok(())
+    }
+
+    /// Closes connections that had no work for long, and those beyond the setting.
+    pub fn close_idle(&self, now: Instant) {
+        let most = self.setting().connections.saturating_sub(self.busy.get());
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|(_, since)| now.saturating_duration_since(*since) < KEPT_IDLE);
+        let beyond = idle.len().saturating_sub(most);
+        idle.drain(..beyond);
+    }
+
+    /// The next part to ask for, if one may be asked for now.
+    fn next_part(&self) -> Result<Option<Rc<Part>>, TableError> {
+        let now = Instant::now();
+        if !self.backoff.borrow().open(now) {
+            return Ok(None);
+        }
+        let part = self.take_part(now)?;
+        if part.is_some() {
+            self.backoff.borrow_mut().begins(now);
+        }
+        Ok(part)
+    }
+
+    fn take_part(&self, now: Instant) -> Result<Option<Rc<Part>>, TableError> {
+        let mut queue = self.queue.borrow_mut();
+        let part = queue.due(now, || self.backoff.borrow_mut().retry(now));
+        if part.is_some() {
+            return Ok(part);
+        }
+        let bytes = self.setting().part_bytes;
+        loop {
+            let part = queue.cut(bytes);
+            if part.is_some() {
+                return Ok(part);
+            }
+            let (root, tree) = (&self.config.staging, &self.config.tree);
+            if !queue.begin_next(&self.table, root, tree)? {
+                self.starved.set(true);
+                self.bell.hungry();
+                return Ok(None);
+            }
+        }
+    }
+
+    fn depart(&self, part: Rc<Part>) -> Rc<Flight> {
+        let flight = Rc::new(Flight::new(part));
+        self.flights.borrow_mut().push(Rc::clone(&flight));
+        flight
+    }
+
+    /// Draws the consequences of a request's end.
+    fn arrive(&self, flight: Rc<Flight>, ended: Result<(), Ended>) -> Result<(), TableError> {
+        let mut flights = self.flights.borrow_mut();
+        if let Some(at) = flights.iter().position(|other| Rc::ptr_eq(other, &flight)) {
+            flights.swap_remove(at);
+        }
+        drop(flights);
+        let (part, begun) = (Rc::clone(&flight.part), flight.begun);
+        drop(flight);
+        let error = match ended {
+            Ok(()) => return self.part_over(&part),
+            Err(Ended::CalledOff(CalledOff::NotNeeded)) if part.object.given_up() => {
+                return self.part_over(&part);
+            }
+            Err(Ended::CalledOff(CalledOff::NotNeeded)) => return Ok(()),
+            Err(Ended::CalledOff(CalledOff::Silent(after))) => {
+                part.silences.set(part.silences.get() + 1);
+                let what = format!("no byte came for {after:.0?}");
+                FetchError::Silent(self.store.unreachable(&part.object.key, &what))
+            }
+            Err(Ended::Failed(error)) => error,
+        };
+        let class = Class::of(&error);
+        if let Some(sign) = class.sign() {
+            let busy = self.busy.get();
+            self.control.borrow_mut().sign(now_ns(), sign, busy);
+        }
+        let (now, asked) = (Instant::now(), retry::asked(&error));
+        if class.concerns_all() {
+            let mut backoff = self.backoff.borrow_mut();
+            backoff.trouble(now, begun, asked, random());
+        }
+        // Another request for the same part goes on.
+        if part.over.get() || part.flights.get() > 0 {
+            return Ok(());
+        }
+        let failures = part.failed();
+        if class.worth_it(failures) && !part.object.given_up() {
+            let slot = part.object.claim.slot;
+            self.table.retried(slot, error.fault(failures))?;
+            tracing::debug!(%error, failures, "request tried again");
+            let pause = retry::pause(&error, failures, random());
+            self.queue.borrow_mut().park(part, now + pause);
+            return Ok(());
+        }
+        if part.object.give_up(error.fault(failures)) {
+            say(&self.table, &part.object.key, &error)?;
+            self.call_off(|other| Rc::ptr_eq(&other.part.object, &part.object));
+            let parked = self.queue.borrow_mut().unpark(&part.object);
+            for part in parked {
+                self.part_over(&part)?;
+            }
+        }
+        self.part_over(&part)
+    }
+
+    fn call_off(&self, which: impl Fn(&Flight) -> bool) {
+        for flight in self.flights.borrow().iter().filter(|flight| which(flight)) {
+            flight.call_off(CalledOff::NotNeeded);
+        }
+    }
+
+    /// A part has landed, or nobody needs it any more.
+    fn part_over(&self, part: &Rc<Part>) -> Result<(), TableError> {
+        if part.over.replace(true) {
+            return Ok(());
+        }
+        if part.flights.get() > 0 {
+            self.call_off(|other| Rc::ptr_eq(&other.part, part));
+        }
+        part.object.taken_back();
+        if part.object.over() {
+            self.object_over(&part.object)?;
+        }
+        Ok(())
+    }
+
+    /// All parts of an object have landed, or it was given up.
+    fn object_over(&self, object: &Rc<Object>) -> Result<(), TableError> {
+        let mut queue = self.queue.borrow_mut();
+        object.complete(&self.table, &mut queue.landed)?;
+        queue.ended(object);
+        if queue.is_empty() {
+            self.bell.rung.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl Surroundings for Engine {
+    fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    fn store(&self) -> &S3Store {
+        &self.store
+    }
+
+    fn table(&self) -> &Table {
+        &self.table
+    }
+
+    fn answered(&self, flight: &Flight) {
+        self.answers.set(self.answers.get() + 1);
+        self.backoff.borrow_mut().answered(flight.begun);
+        let _ = self.table.add_figures(0, 1, 0);
+    }
+
+    fn came(&self, flight: &Flight, bytes: u64) {
+        self.bytes.set(self.bytes.get() + bytes);
+        flight.part.object.came(bytes);
+        let writing = self.wire.writing_ns();
+        let _ = self.table.add_figures(bytes, 0, writing);
+    }
+}
+
+/// A number from 0 to 1 that differs from call to call and process to process; it spreads
+/// pauses and needs no better.
+fn random() -> f64 {
+    let seed = now_ns().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (seed >> 11) as f64 / (1u64 << 53) as f64
+}

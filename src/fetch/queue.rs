@@ -1,0 +1,127 @@
+//! What is to be fetched next: parts whose pause is over, the rest of an object that was begun,
+//! the next wanted object.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::table::{SlotId, Table, TableError};
+use crate::values::staged::Tree;
+
+use super::landed::Landed;
+use super::object::{Begun, Object};
+use super::part::Part;
+
+/// What this downloader has taken on. Nothing here grows with what has been done already.
+#[derive(Debug)]
+pub(super) struct Queue {
+    cursor: u32,
+    /// Objects with bytes that were not given out, in order.
+    cutting: VecDeque<Rc<Object>>,
+    /// Parts that wait until they may be asked for again.
+    parked: BTreeMap<(Instant, u64), Rc<Part>>,
+    parked_so_far: u64,
+    /// All objects that are not ended.
+    active: HashMap<SlotId, Rc<Object>>,
+    pub landed: Landed,
+}
+
+impl Queue {
+    pub fn new(landed: Landed) -> Queue {
+        Queue {
+            cursor: 0,
+            cutting: VecDeque::new(),
+            parked: BTreeMap::new(),
+            parked_so_far: 0,
+            active: HashMap::new(),
+            landed,
+        }
+    }
+
+    /// Whether nothing is taken on.
+    pub fn is_empty(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    pub fn has_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// All objects that are not ended.
+    pub fn active(&self) -> impl Iterator<Item = &Rc<Object>> {
+        self.active.values()
+    }
+
+    /// Whether nothing is wanted either.
+    pub fn is_idle(&mut self, table: &Table) -> Result<bool, TableError> {
+        let mut cursor = self.cursor;
+        let wanted = table.next_wanted(&mut cursor)?.is_some();
+        // Looking takes the mark of an earlier slot away, so the cursor that it gave is kept.
+        self.cursor = self.cursor.min(cursor.saturating_sub(u32::from(wanted)));
+        Ok(!wanted && self.active.is_empty())
+    }
+
+    /// Lets a part wait until `due`.
+    pub fn park(&mut self, part: Rc<Part>, due: Instant) {
+        self.parked_so_far += 1;
+        self.parked.insert((due, self.parked_so_far), part);
+    }
+
+    /// The part that has waited longest beyond its time, if `may` allows it.
+    pub fn due(&mut self, now: Instant, may: impl FnOnce() -> bool) -> Option<Rc<Part>> {
+        let first = self.parked.first_entry()?;
+        (first.key().0 <= now && may()).then(|| first.remove())
+    }
+
+    /// The next part of an object that was begun.
+    pub fn cut(&mut self, bytes: u64) -> Option<Rc<Part>> {
+        while let Some(object) = self.cutting.front() {
+            let part = object
+                .cut(bytes)
+                .map(|range| Rc::new(Part::new(Rc::clone(object), range)));
+            if !object.has_more() {
+                self.cutting.pop_front();
+            }
+            if part.is_some() {
+                return part;
+            }
+        }
+        None
+    }
+
+    /// Begins the next wanted object; false when there is none.
+    pub fn begin_next(
+        &mut self,
+        table: &Table,
+        root: &std::path::Path,
+        tree: &Tree,
+    ) -> Result<bool, TableError> {
+        while let Some(slot) = table.next_wanted(&mut self.cursor)? {
+            let Some(claim) = table.claim_object(slot)? else {
+                continue;
+            };
+            let begun = Object::begin(table, root, tree, &mut self.landed, claim)?;
+            if let Begun::Parts(object) = begun {
+                self.active.insert(slot, Rc::clone(&object));
+                self.cutting.push_back(object);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes out the parts of an object that wait: it was given up.
+    pub fn unpark(&mut self, object: &Rc<Object>) -> Vec<Rc<Part>> {
+        let is_its = |part: &Rc<Part>| Rc::ptr_eq(&part.object, object);
+        let keys = self.parked.iter().filter(|(_, part)| is_its(part));
+        let keys: Vec<_> = keys.map(|(key, _)| *key).collect();
+        keys.iter()
+            .filter_map(|key| self.parked.remove(key))
+            .collect()
+    }
+
+    /// Forgets an object that is ended.
+    pub fn ended(&mut self, object: &Object) {
+        self.active.remove(&object.claim.slot);
+    }
+}

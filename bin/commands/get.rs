@@ -74,11 +74,8 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
     let staging = Staging::open(&args.dir).map_err(|e| Stop::Local(e.to_string()))?;
     let root = staging.root().to_owned();
     let table = Table::create(Limits::default())?.join(Role::Downloader)?;
-    let connections = Bounds::of(
-        config.endpoint_url()?.host_str().unwrap_or_default(),
-        args.connections.pinned(),
-    );
     let store = S3Store::new(config.clone())?;
+    let connections = Bounds::of(store.budget().profile(), args.connections.pinned());
     let fetch_config = FetchConfig {
         staging: root.clone(),
         tree: Tree::Below(args.address.key.clone()),

@@ -111,12 +111,9 @@ impl Shared<'_> {
 
     fn fetch(&self) -> Result<(), Box<dyn std::error::Error>> {
         let table = self.table.join(Role::Downloader)?;
-        let endpoint = self.store.endpoint_url()?;
-        let connections = Bounds::of(
-            endpoint.host_str().unwrap_or_default(),
-            self.jobfile.connections.pinned(),
-        );
         let store = S3Store::new(self.store.clone())?;
+        let profile = store.budget().profile();
+        let connections = Bounds::of(profile, self.jobfile.connections.pinned());
         let config = FetchConfig {
             staging: self.staging.clone(),
             tree: Tree::Bucket(self.store.bucket.clone()),

@@ -29,23 +29,17 @@ use window::Window;
 
 pub use terms::{Bounds, Seen, Setting, Sign};
 
-/// Hosts that allow so many connections at a time to one user.
-const POLITE: [(&str, usize); 2] = [
-    ("eodata.dataspace.copernicus.eu", 4),
-    ("eodata.ams.dataspace.copernicus.eu", 4),
-];
+use crate::store::EndpointProfile;
 
 impl Bounds {
-    /// What an endpoint's host allows; with `pinned`, that number and no other.
-    pub fn of(host: &str, pinned: Option<usize>) -> Bounds {
-        let allowed = POLITE
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(host))
-            .map(|(_, n)| *n);
+    /// What an endpoint allows; with `pinned`, that number and no other, unless it allows less.
+    pub fn of(profile: &EndpointProfile, pinned: Option<usize>) -> Bounds {
         let any = Bounds::default();
+        let allowed = profile.connections.map_or(usize::MAX, |n| n as usize);
         Bounds {
-            max: allowed.unwrap_or(any.max),
-            pinned,
+            max: any.max.min(allowed.max(1)),
+            pinned: pinned.map(|n| n.min(allowed)),
+            requests_per_minute: profile.requests_per_minute,
             ..any
         }
     }
@@ -463,7 +457,11 @@ mod tests {
 
     #[test]
     fn copernicus_gets_the_four_that_it_allows() {
-        assert_eq!(Bounds::of("EODATA.dataspace.copernicus.eu", None).max, 4);
-        assert_eq!(Bounds::of("127.0.0.1", None), Bounds::default());
+        let cdse = EndpointProfile::builtin("EODATA.dataspace.copernicus.eu");
+        let bounds = Bounds::of(&cdse, None);
+        assert_eq!((bounds.max, bounds.requests_per_minute), (4, Some(2_000)));
+        assert_eq!(Bounds::of(&cdse, Some(16)).pinned, Some(4));
+        let any = EndpointProfile::builtin("127.0.0.1");
+        assert_eq!(Bounds::of(&any, None), Bounds::default());
     }
 }

@@ -1,8 +1,9 @@
 //! The engine: lines that take parts, one after the other, and what becomes of each request.
 //!
-//! A line is a connection at work. There are as many as there is work and the setting allows;
-//! one that finds nothing to do leaves its connection behind for the next. When the setting falls,
-//! lines end after their part.
+//! A line is a connection at work. There are as many as there is work, the setting allows, and the
+//! endpoint's budget has for this process; one that finds nothing to do leaves its connection
+//! behind for the next. When the setting falls, or another process waits for a connection, lines
+//! end after their part.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::store::S3Store;
+use crate::store::{Lease, S3Store};
 use crate::sys::clock::now_ns;
 use crate::table::{Table, TableError};
 
@@ -30,6 +31,8 @@ use super::wire::{Connection, Wire};
 /// How long a connection without work is kept. Servers close theirs after some time, and one that
 /// is closed while it is used costs another.
 const KEPT_IDLE: Duration = Duration::from_secs(15);
+/// How long a line sleeps at most before it asks the budget again.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Everything of a downloader; one for each process, used by one thread.
 pub(super) struct Engine {
@@ -41,8 +44,10 @@ pub(super) struct Engine {
     pub control: RefCell<Control>,
     pub backoff: RefCell<Backoff>,
     pub flights: RefCell<Vec<Rc<Flight>>>,
-    /// Connections without work, with the time from when on.
-    idle: RefCell<Vec<(Connection, Instant)>>,
+    /// Connections without work.
+    idle: RefCell<Vec<Idle>>,
+    /// The next part, while no connection is to be had for it.
+    pub waiting: RefCell<Option<Rc<Part>>>,
     /// Lines at work.
     pub busy: Cell<usize>,
     /// There was nothing to give out at some time since the last look.
@@ -56,6 +61,26 @@ pub(super) struct Engine {
     pub over: Cell<bool>,
     /// Why the downloader cannot go on: the table is damaged or full.
     pub broken: RefCell<Option<TableError>>,
+}
+
+/// The place of a line: a connection, once it is made, and the right to it.
+struct Seat {
+    connection: Option<Connection>,
+    lease: Lease,
+}
+
+/// A connection without work. It is closed before the right to it is given back.
+struct Idle {
+    connection: Connection,
+    lease: Lease,
+    since: Instant,
+}
+
+/// How a line ended.
+enum End {
+    /// Another process waits for its connection.
+    GivenBack,
+    Other,
 }
 
 /// How a request ended that did not bring what was left of its part.
@@ -84,6 +109,7 @@ impl Engine {
             backoff: RefCell::new(Backoff::new(Instant::now())),
             flights: RefCell::default(),
             idle: RefCell::default(),
+            waiting: RefCell::new(None),
             busy: Cell::new(0),
             starved: Cell::new(false),
             bytes: Cell::new(0),
@@ -110,45 +136,83 @@ impl Engine {
             let Some(part) = self.next_part()? else {
                 break;
             };
-            self.start_line(part);
+            if let Some(part) = self.start_line(part) {
+                self.waiting.replace(Some(part));
+                break;
+            }
         }
         Ok(())
     }
 
-    /// Asks for a part on one more line.
-    pub fn start_line(self: &Rc<Self>, part: Rc<Part>) {
+    /// A place for one more line, if the endpoint's budget has one.
+    fn seat(&self) -> Option<Seat> {
+        if let Some(idle) = self.idle.borrow_mut().pop() {
+            let connection = Some(idle.connection);
+            let lease = idle.lease;
+            return Some(Seat { connection, lease });
+        }
+        let lease = self.store.budget().connection()?;
+        Some(Seat {
+            connection: None,
+            lease,
+        })
+    }
+
+    /// Asks for a part on one more line; gives it back where no connection is to be had.
+    pub fn start_line(self: &Rc<Self>, part: Rc<Part>) -> Option<Rc<Part>> {
+        let Some(seat) = self.seat() else {
+            return Some(part);
+        };
         self.busy.set(self.busy.get() + 1);
         if self.busy.get() == 1 {
             self.at_work.notify_one();
         }
         let engine = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            if let Err(error) = engine.line(part).await {
+            let ended = engine.line(part, seat).await;
+            engine.busy.set(engine.busy.get().saturating_sub(1));
+            // Whoever has given a connection back asks for another one.
+            let ended = ended.and_then(|ended| match ended {
+                End::GivenBack => engine.pump(),
+                End::Other => Ok(()),
+            });
+            if let Err(error) = ended {
                 // Ends the process at the watch's next look.
                 engine.broken.borrow_mut().get_or_insert(error);
                 engine.over.set(true);
                 engine.bell.rung.notify_one();
             }
-            engine.busy.set(engine.busy.get().saturating_sub(1));
         });
+        None
     }
 
-    async fn line(self: &Rc<Self>, first: Rc<Part>) -> Result<(), TableError> {
-        let mut connection = self.idle.borrow_mut().pop().map(|(kept, _)| kept);
+    async fn line(self: &Rc<Self>, first: Rc<Part>, seat: Seat) -> Result<End, TableError> {
+        // In this order: the connection is closed before the right to it is given back.
+        let lease = seat.lease;
+        let mut connection = seat.connection;
         let mut next = Some(first);
         while let Some(part) = next.take() {
+            self.may_ask().await;
+            if part.object.given_up() {
+                self.part_over(&part)?;
+                next = self.next_part()?;
+                continue;
+            }
             let flight = self.depart(part);
             let ended = tokio::select! {
                 biased;
                 why = flight.called_off() => Err(Ended::CalledOff(why)),
-                done = request::run(&**self, &mut connection, &flight) => {
+                done = request::run(&**self, &mut connection, &lease, &flight) => {
                     done.map_err(Ended::Failed)
                 }
             };
             self.arrive(flight, ended)?;
             let setting = self.setting();
             if self.over.get() || self.busy.get() > setting.connections {
-                return Ok(());
+                return Ok(End::Other);
+            }
+            if lease.wanted_back(now_ns()) {
+                return Ok(End::GivenBack);
             }
             next = self.next_part()?;
             if next.is_some() && self.busy.get() < setting.connections {
@@ -158,17 +222,31 @@ impl Engine {
         if let Some(connection) = connection
             && self.open() <= self.setting().connections
         {
-            let kept = (connection, Instant::now());
-            self.idle.borrow_mut().push(kept);
+            self.idle.borrow_mut().push(Idle {
+                connection,
+                lease,
+                since: Instant::now(),
+            });
         }
-        Ok(())
+        Ok(End::Other)
     }
 
-    /// Closes connections that had no work for long, and those beyond the setting.
+    /// Returns when the endpoint's budget has a request.
+    async fn may_ask(&self) {
+        while let Err(wait) = self.store.budget().request(now_ns()) {
+            tokio::time::sleep(Duration::from_nanos(wait).min(LONGEST_WAIT)).await;
+        }
+    }
+
+    /// Closes connections that had no work for long, those beyond the setting, and those that
+    /// another process waits for.
     pub fn close_idle(&self, now: Instant) {
         let most = self.setting().connections.saturating_sub(self.busy.get());
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|(_, since)| now.saturating_duration_since(*since) < KEPT_IDLE);
+        idle.retain(|kept| {
+            let fresh = now.saturating_duration_since(kept.since) < KEPT_IDLE;
+            fresh && !kept.lease.wanted_back(now_ns())
+        });
         let beyond = idle.len().saturating_sub(most);
         idle.drain(..beyond);
     }
@@ -178,6 +256,9 @@ impl Engine {
         let now = Instant::now();
         if !self.backoff.borrow().open(now) {
             return Ok(None);
+        }
+        if let Some(part) = self.waiting.take() {
+            return Ok(Some(part));
         }
         let part = self.take_part(now)?;
         if part.is_some() {

@@ -32,10 +32,16 @@ const SLOW: u32 = 2;
 pub(super) async fn keep(engine: Rc<Engine>) {
     let mut usual = Usual::default();
     while !engine.over.get() {
-        let at_rest = engine.busy.get() == 0 && !engine.queue.borrow().has_parked();
+        let at_rest = engine.busy.get() == 0
+            && !engine.queue.borrow().has_parked()
+            && engine.waiting.borrow().is_none();
         if at_rest {
-            // Idle connections are closed even when nothing happens.
-            let rest = tokio::time::timeout(Duration::from_secs(5), engine.at_work.notified());
+            // Idle connections are closed even when nothing happens, and soon where others wait.
+            let long = match engine.store.budget().profile().connections {
+                Some(_) => EVERY,
+                None => Duration::from_secs(5),
+            };
+            let rest = tokio::time::timeout(long, engine.at_work.notified());
             let _ = rest.await;
             engine.close_idle(Instant::now());
         } else {
@@ -80,15 +86,17 @@ fn look_for_silence(flight: &Flight, now: Instant, thinking: Duration, at_the_en
     let patience = match doing {
         Doing::Connecting => thinking.min(CONNECTING),
         Doing::Asking => thinking,
+        // It is this side that is silent.
+        Doing::Pausing => Duration::MAX,
         Doing::Landing if at_the_end => thinking.min(LANDING_AT_THE_END),
         Doing::Landing => thinking.min(LANDING),
     };
     // A store that is slow and not dead gets more time with the next request.
     let patience = match flight.part.silences.get() {
         0 => patience,
-        _ => patience * 2,
+        _ => patience.saturating_mul(2),
     };
-    let enough = LEAST_PER_SECOND * patience.as_secs();
+    let enough = LEAST_PER_SECOND.saturating_mul(patience.as_secs());
     if doing != before || at - was_at > enough {
         flight.moved.set((now, doing, at));
         return;
@@ -152,7 +160,9 @@ fn second_requests(engine: &Rc<Engine>, usual: &Usual, now: Instant) {
             return;
         }
         tracing::debug!(key = part.object.key, ?left, "asked for a second time");
-        engine.start_line(part);
+        if engine.start_line(part).is_some() {
+            return;
+        }
     }
 }
 

@@ -102,6 +102,8 @@ pub(super) enum Doing {
     Asking,
     /// Landing the body.
     Landing,
+    /// Not reading for a while, since the endpoint allows no more bytes a second.
+    Pausing,
 }
 
 /// A request under way.

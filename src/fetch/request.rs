@@ -1,8 +1,10 @@
 //! One request: a connection, the question, the checks of the answer, the bytes.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use crate::store::{ErrorKind, S3Store};
+use crate::store::{ErrorKind, Lease, S3Store};
+use crate::sys::clock::now_ns;
 use crate::table::Table;
 
 use super::error::FetchError;
@@ -29,9 +31,11 @@ pub(super) trait Surroundings {
 pub(super) async fn run(
     engine: &impl Surroundings,
     connection: &mut Option<Connection>,
+    lease: &Lease,
     flight: &Rc<Flight>,
 ) -> Result<(), FetchError> {
     let object = &flight.part.object;
+    engine.store().month_has_room()?;
     let range = flight.from..flight.part.range.end;
     engine.store().fresh().await?;
     let url = engine.store().get_url(&object.key);
@@ -91,6 +95,12 @@ pub(super) async fn run(
         engine.came(flight, bytes);
         if sure {
             flight.part.landed(engine.table(), at);
+        }
+        let pause = lease.bytes(bytes, now_ns());
+        if pause > 0 {
+            flight.doing.set(Doing::Pausing);
+            tokio::time::sleep(Duration::from_nanos(pause)).await;
+            flight.doing.set(Doing::Landing);
         }
     }
     if at < range.end {

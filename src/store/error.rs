@@ -125,6 +125,16 @@ pub enum StoreError {
         /// What is wrong with the answer.
         detail: String,
     },
+    /// What may be downloaded in a month was downloaded.
+    #[error(
+        "{endpoint}: the {limit} bytes of this month are used up; wait for the next one, or set bytes_per_month in the job file's [endpoint] table or with --limit"
+    )]
+    UsedUp {
+        /// The endpoint.
+        endpoint: String,
+        /// What is allowed in a month.
+        limit: u64,
+    },
     /// What was under way was stopped by whoever began it.
     #[error("{place}: stopped before it was complete; begin it again")]
     Stopped {
@@ -150,7 +160,8 @@ impl StoreError {
             StoreError::Config { .. } => ErrorKind::Config,
             StoreError::NoCredentials { .. }
             | StoreError::Refused { .. }
-            | StoreError::Untrusted { .. } => ErrorKind::Refused,
+            | StoreError::Untrusted { .. }
+            | StoreError::UsedUp { .. } => ErrorKind::Refused,
             StoreError::Unreachable { .. } => ErrorKind::Unreachable,
             StoreError::NotFound { .. } => ErrorKind::NotFound,
             StoreError::Changed { .. } => ErrorKind::Changed,

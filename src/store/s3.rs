@@ -148,6 +148,21 @@ impl S3Store {
         &self.inner.budget
     }
 
+    /// Whether more may be downloaded this month.
+    ///
+    /// # Errors
+    /// `UsedUp` where it may not.
+    pub fn month_has_room(&self) -> Result<(), StoreError> {
+        let budget = &self.inner.budget;
+        match (budget.month_left(), budget.profile().bytes_per_month) {
+            (Some(0), Some(limit)) => Err(StoreError::UsedUp {
+                endpoint: self.place(""),
+                limit,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Finds credentials where there are none yet, and new ones where these expire within minutes.
     /// Cheap where there is nothing to do; only one of many that wait does the work.
     ///

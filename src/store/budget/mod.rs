@@ -295,7 +295,7 @@ impl Budget {
     /// How many bytes of this month are left; `None` without a limit.
     pub fn month_left(&self) -> Option<u64> {
         let word = self.inner.ground.word(ground::MONTH)?;
-        Some(self.inner.month.as_ref()?.left(word))
+        Some(self.inner.month.as_ref()?.left(word, now_ns()))
     }
 
     /// Tells the others that this process lives. Whoever holds connections and uses none of them

@@ -21,6 +21,8 @@ use crate::sys::sync::{AtomicU64, Ordering};
 const PORTION: u64 = 64 << 20;
 /// After so long less is saved too.
 const INTERVAL: u64 = 10_000_000_000;
+/// How often it is looked what others have saved.
+const READ: u64 = 1_000_000_000;
 /// No more can have come between two times of saving, so a greater number is damage.
 const MOST: u64 = 1 << 40;
 /// A file of a month is not longer; what is longer is not read to its end.
@@ -34,6 +36,8 @@ pub(super) struct Month {
     endpoint: String,
     limit: u64,
     saved_at: AtomicU64,
+    /// When the file was last read; 0 to read it again.
+    read_at: AtomicU64,
     read: Mutex<Sum>,
 }
 
@@ -57,6 +61,7 @@ impl Month {
                 .collect(),
             limit,
             saved_at: AtomicU64::new(0),
+            read_at: AtomicU64::new(0),
             read: Mutex::default(),
         }
     }
@@ -96,6 +101,7 @@ impl Month {
                 .open(self.file(dir, &this_month()))?;
             file.write_all(format!("{bytes}\n").as_bytes())
         });
+        self.read_at.store(0, Ordering::Relaxed);
         if let Err(error) = written {
             tracing::warn!(
                 "the bytes of this month cannot be kept in {}: {error}",
@@ -105,9 +111,13 @@ impl Month {
     }
 
     /// How many bytes of this month are left.
-    pub fn left(&self, pending: &AtomicU64) -> u64 {
+    pub fn left(&self, pending: &AtomicU64, now: u64) -> u64 {
         let mut sum = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dir) = &self.dir {
+        let last = self.read_at.load(Ordering::Relaxed);
+        if let Some(dir) = &self.dir
+            && (last == 0 || now.saturating_sub(last) >= READ)
+        {
+            self.read_at.store(now.max(1), Ordering::Relaxed);
             let month = this_month();
             if sum.month != month {
                 *sum = Sum {
@@ -175,15 +185,15 @@ mod tests {
         let pending = AtomicU64::new(0);
         let one = Month::new(here.clone(), "host:80/../x", 1 << 30);
         let two = Month::new(here.clone(), "host:80/../x", 1 << 30);
-        assert_eq!(one.left(&pending), 1 << 30);
+        assert_eq!(one.left(&pending, 10000000000), 1 << 30);
         one.add(&pending, PORTION, 1);
         assert_eq!(pending.load(Ordering::SeqCst), 0);
         two.add(&pending, 1, 2);
-        assert_eq!(two.left(&pending), (1 << 30) - PORTION - 1);
+        assert_eq!(two.left(&pending, 20000000000), (1 << 30) - PORTION - 1);
         two.save(&pending);
-        assert_eq!(one.left(&pending), (1 << 30) - PORTION - 1);
+        assert_eq!(one.left(&pending, 30000000000), (1 << 30) - PORTION - 1);
         let three = Month::new(here, "host:80/../x", 5);
-        assert_eq!(three.left(&AtomicU64::new(0)), 0);
+        assert_eq!(three.left(&AtomicU64::new(0), 40000000000), 0);
         let names: Vec<_> = fs::read_dir(dir.path().join("a/b"))
             .unwrap()
             .flatten()
@@ -201,20 +211,20 @@ mod tests {
             b"10\n\xff\xfe\n-4\n99999999999999999999999\n18446744073709551615\n\n5",
         )
         .unwrap();
-        assert_eq!(month.left(&AtomicU64::new(u64::MAX)), 990);
+        assert_eq!(month.left(&AtomicU64::new(u64::MAX), 50000000000), 990);
         // The last line ends, and another comes.
         fs::write(
             &file,
             b"10\n\xff\xfe\n-4\n99999999999999999999999\n18446744073709551615\n\n57\n",
         )
         .unwrap();
-        assert_eq!(month.left(&AtomicU64::new(3)), 930);
+        assert_eq!(month.left(&AtomicU64::new(3), 60000000000), 930);
         // Somebody has begun it anew.
         fs::write(&file, b"1\n").unwrap();
-        assert_eq!(month.left(&AtomicU64::new(0)), 999);
+        assert_eq!(month.left(&AtomicU64::new(0), 70000000000), 999);
         let pending = AtomicU64::new(u64::MAX - 1);
         month.add(&pending, 1, 1);
-        assert_eq!(month.left(&pending), 999);
+        assert_eq!(month.left(&pending, 80000000000), 999);
     }
 
     #[test]
@@ -222,6 +232,6 @@ mod tests {
         let month = Month::new(None, "h", 1 << 30);
         let pending = AtomicU64::new(0);
         month.add(&pending, PORTION, 1);
-        assert_eq!(month.left(&pending), (1 << 30) - PORTION);
+        assert_eq!(month.left(&pending, 90000000000), (1 << 30) - PORTION);
     }
 }

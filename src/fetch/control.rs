@@ -35,9 +35,11 @@ impl Bounds {
     /// What an endpoint allows; with `pinned`, that number and no other, unless it allows less.
     pub fn of(profile: &EndpointProfile, pinned: Option<usize>) -> Bounds {
         let any = Bounds::default();
-        let allowed = profile.connections.map_or(usize::MAX, |n| n as usize);
+        let allowed = profile
+            .connections
+            .map_or(usize::MAX, |n| n.max(1) as usize);
         Bounds {
-            max: any.max.min(allowed.max(1)),
+            max: any.max.min(allowed),
             pinned: pinned.map(|n| n.min(allowed)),
             requests_per_minute: profile.requests_per_minute,
             ..any

@@ -193,7 +193,8 @@ impl Engine {
         let mut next = Some(first);
         while let Some(part) = next.take() {
             self.may_ask().await;
-            if part.object.given_up() {
+            // Nobody needs it any more.
+            if part.over.get() || part.object.given_up() {
                 self.part_over(&part)?;
                 next = self.next_part()?;
                 continue;

@@ -67,6 +67,7 @@ fn look(engine: &Rc<Engine>, usual: &mut Usual) -> Result<(), TableError> {
         starved,
     };
     engine.control.borrow_mut().observe(seen);
+    engine.store.budget().beat();
     engine.close_idle(now);
     let thinking = engine.store.config().stall_timeout;
     for flight in engine.flights.borrow().iter() {

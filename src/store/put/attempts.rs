@@ -110,6 +110,7 @@ impl Inner {
             let mut last = sent.load(Ordering::Relaxed);
             loop {
                 tokio::time::sleep(patience).await;
+                self.store.budget().beat();
                 let now = sent.load(Ordering::Relaxed);
                 if now == last {
                     return;

@@ -403,7 +403,8 @@ impl Control {
             (false, true) => more,
             (false, false) if fewer < now => fewer,
             (false, false) => {
-                self.probe_at_ns = at_ns + self.interval_ns;
+                let again_ns = self.ceiling.again_ns().filter(|again| *again > at_ns);
+                self.probe_at_ns = again_ns.unwrap_or(at_ns + self.interval_ns);
                 return;
             }
         };

@@ -40,16 +40,22 @@ def cell(objects, rtt, total, each, cap):
 
 
 def compared(cell, rows):
-    """The measurements of a cell: fixed ones, the best of them, and auto; None before all are there."""
+    """The means of a cell's fixed numbers, the best of them, and auto; None before all are there."""
     mine = [row for row in rows if row["cell"] == cell["name"]]
-    fixed = [row for row in mine if row["connections"] != "auto"]
-    auto = [row for row in mine if row["connections"] == "auto"]
-    if not fixed or not auto:
+    names = {row["connections"]: None for row in mine}
+    means = {name: mean([row for row in mine if row["connections"] == name]) for name in names}
+    auto = means.pop("auto", None)
+    again = [name for name in means if means[name]["count"] > 1]
+    if not again or not auto:
         return None
-    # Of numbers that are as good as each other, the smallest.
-    most = max(row["rate"] for row in fixed)
-    best = min((row for row in fixed if row["rate"] >= 0.99 * most), key=lambda row: row["connections"])
-    return fixed, best, most, auto[-1]
+    return list(means.values()), means[again[0]], auto
+
+
+def mean(rows):
+    """Several measurements of the same as one; refusals are added up."""
+    row = {name: sum(row[name] for row in rows) / len(rows) for name in ("rate", "open")}
+    row |= {name: sum(row[name] for row in rows) for name in ("refused", "refused_later")}
+    return row | {"connections": rows[0]["connections"], "count": len(rows)}
 
 
 def table(cells, rows, goal):
@@ -60,7 +66,8 @@ def table(cells, rows, goal):
         found = compared(cell, rows)
         if not found:
             continue
-        fixed, best, most, auto = found
+        fixed, best, auto = found
+        most = best["rate"]
         ratio = auto["rate"] / most
         ratios.append(ratio)
         later += auto["refused_later"]
@@ -74,9 +81,9 @@ def table(cells, rows, goal):
         lines += ["", f"auto / best fixed: smallest {min(ratios):.3f}, mean {sum(ratios) / len(ratios):.3f}; "
                       f"{len(ratios) - below} of {len(ratios)} cells reach {goal}"]
     lines += [
-        "best fixed: the smallest number within 1 % of the best rate; auto: connections open on average, second 5 to 10.",
-        f"refused: connections of auto beyond the cap, from the start; later: after second 5 ({later} in all); fixed 8: the",
-        "same for eight connections in five seconds.",
+        "MB/s: means of two measurements. auto: connections open on average, second 5 to 9. refused: connections of both",
+        f"runs of auto that were beyond the cap, from the start; later: after second 5 ({later} in all); fixed 8: the same for",
+        "eight connections in five seconds, once.",
     ]
     return lines
 
@@ -109,7 +116,8 @@ def svg(cells, rows, goal):
             cell = by_values.get((objects, rtt, total, each, cap))
             found = compared(cell, rows) if cell else None
             if found:
-                fixed, _, most, auto = found
+                fixed, best, auto = found
+                most = best["rate"]
                 points = [(x(row["connections"]), y(row["rate"] / most)) for row in fixed]
                 path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
                 out.append(f'<polyline points="{path}" fill="none" stroke="#888"/>')

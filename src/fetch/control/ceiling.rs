@@ -1,9 +1,9 @@
 //! What is remembered of an endpoint's refusals: how many connections held, how many did not.
 
-/// How long a number that was refused is not tried again, at first and at last.
+/// How long a number that was refused is not tried again: at first, where none had held before (the
+/// lister may have been connected too), and at last.
 const HOLD_NS: u64 = 15_000_000_000;
-/// The same before any number has held: something else may have been connected for a moment.
-const EARLY_HOLD_NS: u64 = 3_000_000_000;
+const EARLY_HOLD_NS: u64 = 2_000_000_000;
 const LONGEST_HOLD_NS: u64 = 1_800_000_000_000;
 
 /// The memory of a cap on connections.
@@ -44,6 +44,11 @@ impl Ceiling {
         }
     }
 
+    /// When a number that was refused may be tried again, if there is one.
+    pub fn again_ns(&self) -> Option<u64> {
+        self.refused.map(|refused| refused.until_ns)
+    }
+
     /// Whether this endpoint refuses: it did once.
     pub fn known(&self) -> bool {
         self.known
@@ -63,16 +68,16 @@ impl Ceiling {
         }
     }
 
-    /// `count` connections, at least 2, were refused, for good: the memory lasts longer each time
-    /// that a number is found refused again.
+    /// `count` connections, at least 2, were refused: the memory lasts longer each time that a
+    /// number is found refused again.
     pub fn refuses(&mut self, at_ns: u64, count: usize) {
-        if self.refused.is_some_and(|refused| count >= refused.count) {
-            self.hold_ns = (self.hold_ns * 2).min(LONGEST_HOLD_NS);
-        }
+        self.hold_ns = match self.refused {
+            Some(refused) if count >= refused.count => (self.hold_ns * 2).min(LONGEST_HOLD_NS),
+            _ if self.held == 0 => EARLY_HOLD_NS,
+            _ => HOLD_NS,
+        };
         self.known = true;
-        let early = self.held == 0 && self.refused.is_none();
-        let hold_ns = if early { EARLY_HOLD_NS } else { self.hold_ns };
-        self.falls_below(at_ns, count, hold_ns);
+        self.falls_below(at_ns, count, self.hold_ns);
     }
 
     /// `count` connections, at least 2, were too many for the next `hold_ns`.

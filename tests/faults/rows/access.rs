@@ -59,9 +59,12 @@ pub fn rows() -> Vec<Row> {
                 .with("Content-Type", "text/html")
         })
         .fails("refused", &["HTTP 403"]),
-        Row::all("the store's clock is an hour ahead", an_hour_ahead)
-            .stops(3, &["clock"])
-            .in_a_run_too(),
+        Row::all("the store's clock is an hour ahead", an_hour_ahead).in_a_run_too(),
+        Row::all(
+            "the store's clock is an hour ahead, and it does not say so",
+            |ask, right| an_hour_ahead(ask, right).without("Date"),
+        )
+        .stops(3, &["RequestTimeTooSkewed", "set the clock"]),
         Row::object("every URL has expired", |_, _| {
             refused("AccessDenied", "Request has expired")
         })

@@ -363,13 +363,17 @@ impl<'a, 'o> Supervisor<'a, 'o> {
     /// Whether every failure was the store's refusal or silence, and nothing was done.
     pub fn only_the_store_failed(&self) -> bool {
         let of = |code| self.tally.faults_of(code);
-        let store = of(FaultCode::Unreachable) + of(FaultCode::Refused);
+        let refused = of(FaultCode::Refused) + of(FaultCode::UsedUp);
+        let store = of(FaultCode::Unreachable) + refused;
         store > 0
             && self.tally.done == 0
             && self.tally.faults.iter().all(|(code, _)| {
                 matches!(
                     code,
-                    FaultCode::Unreachable | FaultCode::Refused | FaultCode::Input
+                    FaultCode::Unreachable
+                        | FaultCode::Refused
+                        | FaultCode::UsedUp
+                        | FaultCode::Input
                 )
             })
     }

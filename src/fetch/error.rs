@@ -83,6 +83,9 @@ fn store_fault(error: &StoreError, attempts: u32) -> Fault {
         | StoreError::Server { status, .. } => u32::from(*status),
         _ => 0,
     };
+    if matches!(error, StoreError::UsedUp { .. }) {
+        return Fault::new(FaultCode::UsedUp, 0);
+    }
     match error.kind() {
         ErrorKind::Unreachable => Fault::new(FaultCode::Unreachable, attempts),
         ErrorKind::Refused => Fault::new(FaultCode::Refused, status),

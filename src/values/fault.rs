@@ -39,11 +39,13 @@ pub enum FaultCode {
     /// The bytes are not those that a checksum of the store or the product speaks of. Detail:
     /// downloads.
     Corrupt = 16,
+    /// What the endpoint allows in a month is used up. Detail: 0.
+    UsedUp = 17,
 }
 
 impl FaultCode {
     /// All codes, in the order of their numbers.
-    pub const ALL: [FaultCode; 16] = [
+    pub const ALL: [FaultCode; 17] = [
         FaultCode::NotFound,
         FaultCode::Refused,
         FaultCode::Changed,
@@ -60,6 +62,7 @@ impl FaultCode {
         FaultCode::Planning,
         FaultCode::Stopped,
         FaultCode::Corrupt,
+        FaultCode::UsedUp,
     ];
 
     /// A stable name for records and scripts.
@@ -81,6 +84,7 @@ impl FaultCode {
             FaultCode::Planning => "planning",
             FaultCode::Stopped => "stopped",
             FaultCode::Corrupt => "corrupt",
+            FaultCode::UsedUp => "used-up",
         }
     }
 
@@ -112,6 +116,9 @@ impl FaultCode {
             FaultCode::Stopped => "run the same command again to finish",
             FaultCode::Corrupt => {
                 "run again; if the same object fails again, the store's copy of it is damaged: tell whoever runs the store"
+            }
+            FaultCode::UsedUp => {
+                "wait for the next month, or set bytes_per_month in [endpoint] or with --limit"
             }
         }
     }
@@ -173,6 +180,7 @@ impl fmt::Display for Fault {
             FaultCode::Planning => write!(f, "could not be planned"),
             FaultCode::Stopped => write!(f, "stopped before it was done"),
             FaultCode::Corrupt => write!(f, "its bytes had the wrong checksum in {d} downloads"),
+            FaultCode::UsedUp => write!(f, "what the endpoint allows in a month is used up"),
         }
     }
 }

@@ -14,6 +14,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// No longer pause than this is made when a store asks for it.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
+/// How often a long request gives a sign of life to the endpoint's budget.
+const BEAT: Duration = Duration::from_secs(30);
+
 /// Whether [`Inner::tried`] ends when the uploads are stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stoppable {
@@ -107,15 +110,16 @@ impl Inner {
         // A store may be slow to answer for what it has just received.
         let patience = self.store.config().stall_timeout * 2;
         let silence = async {
-            let mut last = sent.load(Ordering::Relaxed);
+            let (mut last, mut since) = (sent.load(Ordering::Relaxed), Instant::now());
             loop {
-                tokio::time::sleep(patience).await;
+                tokio::time::sleep(patience.min(BEAT)).await;
                 self.store.budget().beat();
                 let now = sent.load(Ordering::Relaxed);
-                if now == last {
+                if now != last {
+                    (last, since) = (now, Instant::now());
+                } else if since.elapsed() >= patience {
                     return;
                 }
-                last = now;
             }
         };
         tokio::select! {

@@ -43,6 +43,8 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     common::logging::init();
+    // That it cannot be had is said when a file grows too large.
+    let _ = cotec::sys::signals::survive_file_limits();
     let done = match &cli.command {
         Command::Ls(args) => ls::run(args, &cli),
         Command::Get(args) => get::run(args, &cli),

@@ -9,7 +9,7 @@ use crate::fetch::{Staging, StagingError};
 use crate::store::{Environment, Loopback, StoreConfig, StoreOptions};
 use crate::sys::clock::now_ns;
 use crate::sys::segment::Segment;
-use crate::sys::signals::Signals;
+use crate::sys::signals::{Signals, survive_file_limits};
 use crate::sys::{command, fork};
 use crate::table::Table;
 use crate::task::StoreSettings;
@@ -50,6 +50,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     } = config;
     let begun_ns = now_ns();
     let signals = Signals::open().map_err(RunError::system("signalfd"))?;
+    survive_file_limits().map_err(RunError::system("sigaction"))?;
     let mut options = with_settings(store, &jobfile.store);
     options.limits = options.limits.or(jobfile.endpoint);
     let synthetic = jobfile.store.sample.is_some() && serve.is_none();

@@ -127,6 +127,7 @@ impl PlanSink for TableSink {
                 Outcome::TimedOut => return Err(fail("it did not arrive".to_owned())),
             }
             let path = staged::staged_path(&self.staging, &self.bucket, &object.key);
+            let path = staged::find(&self.staging, path);
             std::fs::read(&path).map_err(|e| fail(format!("{}: {e}", path.display())))
         })
     }

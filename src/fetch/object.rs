@@ -25,6 +25,8 @@ pub(super) struct Object {
     pub etag: Option<String>,
     pub landing: Landing,
     pub target: PathBuf,
+    /// The staging directory.
+    root: PathBuf,
     /// Neither landed nor given out.
     gaps: RefCell<Gaps>,
     /// Parts given out that are neither landed nor given up.
@@ -59,7 +61,12 @@ impl Object {
         let (key, size) = (table.key(claim.slot)?, table.size(claim.slot)?);
         let etag = table.etag(claim.slot)?;
         let target = tree.path(root, &key);
-        if landed.holds(&key, size, etag.as_deref(), &target) {
+        let there = staged::find(root, target.clone());
+        if landed.holds(&key, size, etag.as_deref(), &there) {
+            // What kept it from its own place may have gone.
+            if there != target {
+                let _ = staging::place(root, &there, &target);
+            }
             table.publish_object(claim, 0)?;
             return Ok(Begun::Complete);
         }
@@ -88,6 +95,7 @@ impl Object {
             etag,
             landing,
             target,
+            root: root.to_owned(),
             gaps: RefCell::new(gaps),
             given: Cell::new(0),
             fetched: Cell::new(0),
@@ -150,9 +158,9 @@ impl Object {
     pub fn complete(&self, table: &Table, landed: &mut Landed) -> Result<(), TableError> {
         if self.fault.get().is_none() {
             let (etag, target) = (self.etag.as_deref(), &self.target);
-            let placed = staging::place(&self.landing.path, target).and_then(|()| {
-                let added = landed.add(&self.key, self.size, etag, target);
-                added.map_err(FetchError::staging(target))
+            let placed = staging::place(&self.root, &self.landing.path, target).and_then(|at| {
+                let added = landed.add(&self.key, self.size, etag, &at);
+                added.map_err(FetchError::staging(&at))
             });
             if let Err(error) = placed {
                 self.fault.set(Some(error.fault(1)));

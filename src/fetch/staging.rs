@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -46,17 +47,10 @@ impl Staging {
         };
         fs::create_dir_all(root).map_err(not)?;
         let root = fs::canonicalize(root).map_err(not)?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(root.join(staged::LOCK))
-            .map_err(not)?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(StagingError::InUse { path: root }),
-            Err(e) => return Err(not(e.into())),
-        }
+        let lock = lock(&root.join(staged::LOCK)).map_err(not)?;
+        let Some(lock) = lock else {
+            return Err(StagingError::InUse { path: root });
+        };
         let landing = root.join(staged::LANDING);
         match fs::remove_dir_all(&landing) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(not(e)),
@@ -69,6 +63,28 @@ impl Staging {
     /// The directory, absolute.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+}
+
+/// Locks a file, which it makes if need be; `None` if somebody else holds the lock.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        }
+        // Whoever had it may have removed it at its end, and then this is not the file any more
+        // that the next one will find.
+        let (mine, there) = (file.metadata()?, fs::metadata(path));
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino())) {
+            return Ok(Some(file));
+        }
     }
 }
 
@@ -139,8 +155,26 @@ fn reserve(file: &File, size: u64) -> io::Result<()> {
     }
 }
 
-/// Moves a complete file to its final place; it is there whole or not at all.
-pub(super) fn place(landing: &Path, target: &Path) -> Result<(), FetchError> {
+/// Moves a complete file to its final place, or near it where another object has that; it is
+/// there whole or not at all. Returns where.
+pub(super) fn place(root: &Path, landing: &Path, target: &Path) -> Result<PathBuf, FetchError> {
+    let blocked = match move_to(landing, target) {
+        Ok(()) => return Ok(target.to_owned()),
+        Err(error) => error,
+    };
+    if let FetchError::InTheWay { .. } = blocked {
+        for other in staged::elsewhere(root, target) {
+            match move_to(landing, &other) {
+                Ok(()) => return Ok(other),
+                Err(FetchError::InTheWay { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Err(blocked)
+}
+
+fn move_to(landing: &Path, target: &Path) -> Result<(), FetchError> {
     let moved = match fs::rename(landing, target) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let made = target.parent().map_or(Ok(()), fs::create_dir_all);
@@ -208,25 +242,34 @@ mod tests {
         assert!(second.adopted && !first.path.exists());
         assert_eq!(second.file.metadata().unwrap().len(), 2 * SMALL);
         let target = dir.path().join("a/b/c");
-        place(&second.path, &target).unwrap();
+        assert_eq!(place(dir.path(), &second.path, &target).unwrap(), target);
         assert!(target.exists());
     }
 
     #[test]
-    fn what_is_in_the_way_is_named() {
+    fn what_is_in_the_way_stays_and_the_file_comes_near_it() {
         let dir = tempfile::tempdir().unwrap();
-        let (from, file) = (dir.path().join("from"), dir.path().join("a/b"));
-        for path in [&from, &file] {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, b"").unwrap();
+        let root = dir.path().join("root");
+        let (from, file) = (dir.path().join("from"), root.join("a/b"));
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, b"first").unwrap();
+        for (target, near) in [("a/b/c/d", "a"), ("a", "")] {
+            fs::write(&from, target).unwrap();
+            let target = root.join(target);
+            let placed = place(&root, &from, &target).unwrap();
+            assert_eq!(placed.parent(), Some(root.join(near).as_path()));
+            assert_eq!(staged::find(&root, target), placed);
         }
-        for (target, other) in [("a/b/c/d", "a/b"), ("a", "a")] {
-            let error = place(&from, &dir.path().join(target)).unwrap_err();
-            let FetchError::InTheWay { other: found, .. } = error else {
-                panic!("{error}");
-            };
-            assert_eq!(found, dir.path().join(other));
-        }
+        assert_eq!(fs::read(&file).unwrap(), b"first");
+        // Where nothing can stand it is named.
+        fs::write(&from, b"").unwrap();
+        let wall = dir.path().join("wall");
+        fs::write(&wall, b"").unwrap();
+        let error = place(&wall, &from, &wall.join("a")).unwrap_err();
+        let FetchError::InTheWay { other, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(other, wall);
     }
 
     #[test]

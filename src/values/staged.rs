@@ -34,6 +34,29 @@ fn below(mut path: PathBuf, key: &str) -> PathBuf {
     path
 }
 
+/// Where an object may stand instead when another one's file or directory has its path: S3 may
+/// hold the keys `a` and `a/b`, a file system only one of them. Names that no key has otherwise,
+/// in the directories of its path below `root`, the nearest first.
+pub fn elsewhere<'a>(root: &'a Path, plain: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
+    let directories = plain.ancestors().skip(1);
+    directories
+        .take_while(move |directory| directory.starts_with(root))
+        .filter_map(|directory| {
+            let rest = plain.strip_prefix(directory).ok()?;
+            // No component holds a slash, so no component is hashed to the same name.
+            Some(directory.join(hashed(&format!("/{}", rest.display()))))
+        })
+}
+
+/// The file of an object that has landed: at its plain path, or [`elsewhere`].
+pub fn find(root: &Path, plain: PathBuf) -> PathBuf {
+    if plain.is_file() {
+        return plain;
+    }
+    let other = elsewhere(root, &plain).find(|path| path.is_file());
+    other.unwrap_or(plain)
+}
+
 /// Which path under a directory a key gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tree {
@@ -134,6 +157,34 @@ mod tests {
         assert_eq!(at("a/b", "a/b/../d"), Path::new("/d/%~dotdot/d"));
         let tree = Tree::Bucket("b".to_owned());
         assert_eq!(tree.path(Path::new("/d"), "a/c"), Path::new("/d/b/a/c"));
+    }
+
+    #[test]
+    fn what_stands_elsewhere_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let plain = staged_path(root, "b", "p/a/x");
+        let places: Vec<PathBuf> = elsewhere(root, &plain).collect();
+        let above: Vec<_> = places.iter().map(|p| p.parent().unwrap()).collect();
+        assert_eq!(
+            above,
+            [
+                &root.join("b/p/a"),
+                &root.join("b/p"),
+                &root.join("b"),
+                root
+            ]
+        );
+        let mut names: HashSet<_> = places.iter().collect();
+        names.extend([&plain]);
+        assert_eq!(names.len(), 5);
+        std::fs::create_dir_all(&above[1]).unwrap();
+        assert_eq!(find(root, plain.clone()), plain);
+        std::fs::write(&places[1], b"").unwrap();
+        assert_eq!(find(root, plain.clone()), places[1]);
+        std::fs::create_dir(&above[0]).unwrap();
+        std::fs::write(&plain, b"").unwrap();
+        assert_eq!(find(root, plain.clone()), plain);
     }
 
     #[test]

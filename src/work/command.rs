@@ -24,6 +24,7 @@ pub(super) fn run(
     log: PathBuf,
     table_path: &str,
 ) -> Result<PathBuf, Failure> {
+    product_dir_is_one(job, argv)?;
     let argv = expand_argv(argv, |name| value(job, name)).map_err(Failure::processor)?;
     let Some((program, arguments)) = argv.split_first() else {
         return Err(Failure::processor("the command is empty"));
@@ -58,6 +59,20 @@ pub(super) fn run(
         Ok(status) => Err(failure(status, log)),
         Err(error) => Err(Failure::processor(error)),
     }
+}
+
+/// A key may be another one's product: then its file stands where the directory would be.
+fn product_dir_is_one(job: &Job<'_>, argv: &[Template]) -> Result<(), Failure> {
+    let mut names = argv.iter().flat_map(Template::placeholders);
+    let dir = job.product_dir();
+    if names.any(|(name, _)| name == "product_dir") && dir.is_file() {
+        return Err(Failure::processor(format!(
+            "{} is a file, from this run or an earlier one, so the product has no directory of its \
+             own; name its files with {{inputs}}, or remove that file if it is from an earlier run",
+            dir.display()
+        )));
+    }
+    Ok(())
 }
 
 fn value(job: &Job<'_>, name: &str) -> Option<Value> {

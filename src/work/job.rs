@@ -130,6 +130,7 @@ impl Job<'_> {
     }
 
     pub(super) fn path_of(&self, key: &str) -> PathBuf {
-        staged::staged_path(self.staging, self.bucket, key)
+        let plain = staged::staged_path(self.staging, self.bucket, key);
+        staged::find(self.staging, plain)
     }
 }

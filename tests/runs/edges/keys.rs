@@ -154,13 +154,42 @@ fn odd_file_names_from_a_served_directory() {
     assert_eq!(files(&sandbox.path("out/p q/copy")), keys.len());
 }
 
-/// S3 may hold both keys, a file system cannot: the run says so instead of mixing them.
+/// S3 may hold both keys, a file system cannot: one of them gets another name beside it, and the
+/// processor is told which.
 #[test]
 fn a_key_below_another_key() {
-    let served = Bucket::new([("p/a", "file"), ("p/a/b", "below")]).serve();
+    let objects = [("p/a", "file"), ("p/a/b", "below"), ("p/a/b/c", "deep")];
+    let served = Bucket::new(objects).serve();
     let sandbox = Sandbox::new();
-    sandbox.job_file(&copy_directory(&["p"]));
-    let run = served.to(sandbox.coord()).expect(4);
-    assert!(run.stderr.contains("stands there"), "{run}");
-    assert!(run.stderr.contains("p/a"), "{run}");
+    let cat = r#"
+        [products]
+        names = ["p"]
+        [[task]]
+        name = "cat"
+        output = "cat"
+        objects = ["**"]
+        run = ["sh", "-c", "cat \"$@\" > \"$0\"", "{out}", "{inputs}"]
+    "#;
+    sandbox.job_file(cat);
+    served.to(sandbox.coord()).expect(0);
+    let result = fs::read_to_string(sandbox.path("out/p/cat")).unwrap();
+    assert_eq!(result, "filebelowdeep");
+    assert_eq!(files(&sandbox.path(".cotec/staging/memory/p")), 3);
+    // What is there is found again.
+    let again = served.to(sandbox.coord()).expect(0);
+    assert_eq!(again.count("/objects/bytes_fetched"), 0);
+}
+
+/// A product whose directory is another one's object fails alone.
+#[test]
+fn a_product_below_an_object() {
+    let served = Bucket::new([("a", "file"), ("a/b", "below"), ("q/x", "other")]).serve();
+    let sandbox = Sandbox::new();
+    sandbox.job_file(&copy_directory(&["a", "q"]));
+    fs::create_dir_all(sandbox.path(".cotec/staging/memory")).unwrap();
+    fs::write(sandbox.path(".cotec/staging/memory/a"), "from another time").unwrap();
+    let run = served.to(sandbox.coord()).expect(1);
+    let error = run.job("copy/a")["error"].as_str().unwrap();
+    assert!(error.contains("memory/a is a file"), "{error}");
+    assert_eq!(run.count("/jobs/done"), 1);
 }

@@ -4,6 +4,7 @@
 mod changes;
 mod counts;
 mod keys;
+mod limits;
 mod many;
 mod memory;
 mod places;

@@ -128,14 +128,14 @@ fn can_mount() -> bool {
 
 /// A run that sees a file system of one MiB at `directory`. What it leaves there is copied to
 /// `left` when it ends.
-fn on_small_disk(sandbox: &Sandbox, directory: &str, args: &[&str]) -> Outcome {
+fn on_small_disk(sandbox: &Sandbox, directory: &str, args: &[&str], code: i32) -> Outcome {
     fs::create_dir_all(sandbox.path(directory)).unwrap();
     let script = "mount -t tmpfs -o size=1m none \"$0\" || exit 99\n\
                   \"$@\"\ncode=$?\ncp -r \"$0\" left\nexit $code";
     let unshare = ["--user", "--map-root-user", "--mount", "sh", "-c"];
     let under: Vec<&str> = unshare.into_iter().chain([script, directory]).collect();
     let coord = sandbox.coord_under("unshare", &under);
-    coord.serve().args(args).expect(4)
+    coord.serve().args(args).expect(code)
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_full_staging_disk_stops_the_run() {
         sandbox.object("bucket", &format!("p{n}/object"), vec![n; 300_000]);
     }
     sandbox.job_file(COPY_ONE);
-    let run = on_small_disk(&sandbox, "small", &["--staging", "small"]);
+    let run = on_small_disk(&sandbox, "small", &["--staging", "small"], 4);
     full(&run, "--staging");
     // What is there is whole.
     for n in 0..8u8 {
@@ -160,6 +160,72 @@ fn a_full_staging_disk_stops_the_run() {
     }
     // With room the same command does the rest.
     sandbox.coord().serve().expect(0);
+}
+
+/// A command that fills the disk of the results has failed; what it wrote goes, and the others
+/// have the room.
+#[test]
+fn a_command_that_fills_the_output_disk_fails_alone() {
+    if !can_mount() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    for product in ["p1", "p2", "p3"] {
+        sandbox.object("bucket", &format!("{product}/object"), product);
+    }
+    sandbox.job_file(
+        r#"
+        [products]
+        prefix = ""
+        [[task]]
+        name = "copy"
+        output = "copy"
+        objects = ["*"]
+        run = ["sh", "-c", "case $1 in p2) cat /dev/zero > $0;; *) cat $2 > $0;; esac", "{out}", "{product}", "{inputs}"]
+        "#,
+    );
+    let args = ["--workers", "1", "--out", "small"];
+    let run = on_small_disk(&sandbox, "small", &args, 1);
+    let summary = fs::read_to_string(sandbox.path("left/summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    let results = summary["results"].as_array().unwrap();
+    let failed: Vec<_> = results.iter().filter(|r| r["state"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{run}");
+    assert_eq!(
+        (&failed[0]["job"], &failed[0]["fault"]),
+        (&"copy/p2".into(), &"processor".into())
+    );
+    for product in ["p1", "p3"] {
+        let copy = sandbox.path(format!("left/{product}/copy"));
+        assert_eq!(fs::read_to_string(copy).unwrap(), product);
+    }
+    assert!(!sandbox.path("left/p2/copy").exists());
+}
+
+/// What is left on a disk becomes read-only, as after an error of the device.
+#[test]
+fn a_read_only_staging_or_output_directory() {
+    if !can_mount() {
+        return;
+    }
+    for flag in ["--staging", "--out"] {
+        let sandbox = one_product();
+        fs::create_dir(sandbox.path("closed")).unwrap();
+        let script = "mount -t tmpfs -o ro none closed || exit 99\nexec \"$@\"";
+        let unshare = [
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ];
+        let coord = sandbox.coord_under("unshare", &unshare);
+        let run = coord.serve().args([flag, "closed"]).expect(4);
+        assert!(run.stderr.contains("Read-only file system"), "{run}");
+        assert!(run.stderr.contains(flag), "{run}");
+    }
 }
 
 #[test]
@@ -174,7 +240,7 @@ fn a_full_output_disk_stops_the_run() {
     };
     write_sample(&sandbox.path("served/bucket"), &spec).unwrap();
     sandbox.job_file("[products]\nprefix = \"\"\n[[task]]\nindex = \"ndvi\"\n");
-    let run = on_small_disk(&sandbox, "small", &["--out", "small"]);
+    let run = on_small_disk(&sandbox, "small", &["--out", "small"], 4);
     full(&run, "--out");
     let mut images = Vec::new();
     find(&sandbox.path("left"), &mut images);
@@ -193,15 +259,19 @@ fn find(at: &Path, images: &mut Vec<std::path::PathBuf>) {
 }
 
 #[test]
-fn what_stands_in_the_way_in_staging_is_named() {
+fn what_stands_in_the_way_in_staging_is_named_and_kept() {
     let sandbox = Sandbox::new();
     sandbox.object("bucket", "p/a/b", "bytes");
     sandbox.job_file(&copy_directory(&["p"]));
     fs::create_dir_all(sandbox.path(".cotec/staging/bucket")).unwrap();
     let wall = sandbox.path(".cotec/staging/bucket/p");
     fs::write(&wall, "from another time").unwrap();
-    let run = sandbox.coord().serve().expect(4);
-    assert!(run.stderr.contains("stands there"), "{run}");
+    let run = sandbox.coord().serve().expect(1);
+    let error = run.job("copy/p")["error"].as_str().unwrap();
+    assert!(
+        error.contains(&format!("{} is a file", wall.display())),
+        "{run}"
+    );
     let text = fs::read_to_string(&wall).unwrap();
     assert_eq!(text, "from another time");
     fs::remove_file(&wall).unwrap();

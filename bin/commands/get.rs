@@ -15,7 +15,7 @@ use cotec::table::{EventReader, ObjectSpec, Phase, SlotId, Table, TableError};
 use cotec::values::connections::Connections;
 use cotec::values::safe::{is_manifest, manifest_of};
 use cotec::values::staged::{LANDED, LANDING, LOCK, Tree};
-use cotec::values::{EventKind, Limits, Role, Verified, verified};
+use cotec::values::{Event, EventKind, Fault, FaultCode, Limits, Role, Verified, verified};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -37,6 +37,9 @@ pub struct Args {
 /// Objects of one product that are held back until its manifest comes; real products have some
 /// hundred.
 const MAX_UNFINISHED: usize = 5000;
+
+/// So many objects that fail one after the other because of the store are enough.
+const IN_A_ROW: u32 = 8;
 
 /// Why nothing could be downloaded.
 enum Stop {
@@ -91,17 +94,19 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
             listed
         });
         let reporter = scope.spawn(|| report(&table, json));
+        let stopping = Stopping(&table);
         let fetched = fetch::run(&table, store, fetch_config);
-        table.set_phase(Phase::Stopping)?;
+        drop(stopping);
         // It need not sleep to the end of its pause.
         reporter.thread().unpark();
         let listed = lister
             .join()
             .unwrap_or_else(|_| Err(Stop::Local("the listing failed".into())));
-        let _ = reporter.join();
+        let hopeless = reporter.join().unwrap_or(Ok(None));
         fetched?;
-        listed
+        Ok::<_, Stop>((listed?, hopeless?))
     })?;
+    let (listed, hopeless) = listed;
     let counts = table.count_objects()?;
     if listed == 0 {
         eprintln!("cotec: nothing has the name {}", args.address);
@@ -116,11 +121,59 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
         tidy(&root);
         return Ok(ExitCode::Done as u8);
     }
-    eprintln!(
-        "cotec: {} of {listed} objects failed; run again to fetch them",
-        listed - counts.ready
-    );
-    Ok(ExitCode::SomeFailed as u8)
+    let missing = listed - counts.ready;
+    let (what, code) = match hopeless {
+        None => ("failed", ExitCode::SomeFailed),
+        Some(Hopeless::Local) => ("are missing", ExitCode::Local),
+        Some(Hopeless::Store) => {
+            eprintln!(
+                "cotec: {IN_A_ROW} objects in a row failed because the store could not be reached \
+                 or has a fault of its own: giving up"
+            );
+            ("are missing", ExitCode::Store)
+        }
+    };
+    eprintln!("cotec: {missing} of {listed} objects {what}; run again to fetch them");
+    Ok(code as u8)
+}
+
+/// Ends the run when it goes, whatever the reason.
+struct Stopping<'a>(&'a Table);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        // Only a damaged table cannot be told, and then everybody else sees that too.
+        let _ = self.0.set_phase(Phase::Stopping);
+    }
+}
+
+/// Why it makes no sense to go on.
+#[derive(Clone, Copy)]
+enum Hopeless {
+    /// The directory cannot be written.
+    Local,
+    /// One object after the other fails because of the store.
+    Store,
+}
+
+/// What failures make it hopeless to go on.
+#[derive(Default)]
+struct Failures {
+    in_a_row: u32,
+}
+
+impl Failures {
+    fn look(&mut self, event: &Event) -> Option<Hopeless> {
+        let fault =
+            Fault::from_bits(event.value as u32).filter(|_| event.kind == EventKind::ObjectFailed);
+        match fault.map(|fault| fault.code) {
+            Some(FaultCode::Staging) => return Some(Hopeless::Local),
+            Some(code) if code.is_the_stores() => self.in_a_row += 1,
+            None if event.kind == EventKind::ObjectReady => self.in_a_row = 0,
+            _ => {}
+        }
+        (self.in_a_row >= IN_A_ROW).then_some(Hopeless::Store)
+    }
 }
 
 /// Registers the object of that name and those below it; how many there are.
@@ -152,6 +205,10 @@ fn register(table: &Table, config: StoreConfig, name: &str) -> Result<u64, Stop>
             slots.clear();
             table.register_objects(&specs, &mut slots)?;
             count += slots.len() as u64;
+            // Nobody would fetch what is on the next page.
+            if table.phase()? == Phase::Stopping {
+                break;
+            }
         }
         Ok(count)
     })
@@ -185,8 +242,8 @@ fn is_below(key: &str, name: &str) -> bool {
         || rest.is_some_and(|r| r.is_empty() || r.starts_with('/'))
 }
 
-/// Shows what happens until the run is stopped.
-fn report(table: &Table, as_json: bool) -> Result<(), TableError> {
+/// Shows what happens until the run is stopped, and stops it when there is no hope.
+fn report(table: &Table, as_json: bool) -> Result<Option<Hopeless>, TableError> {
     let bar = if as_json || !stderr().is_terminal() {
         ProgressBar::hidden()
     } else {
@@ -199,9 +256,16 @@ fn report(table: &Table, as_json: bool) -> Result<(), TableError> {
     }
     let mut reader = EventReader::default();
     let (mut objects, mut bytes, mut ready) = (0u64, 0u64, 0u64);
+    let (mut failures, mut hopeless) = (Failures::default(), None);
     loop {
         let last = table.phase()? == Phase::Stopping;
         while let Some(event) = reader.next(table)? {
+            if hopeless.is_none() {
+                hopeless = failures.look(&event);
+                if hopeless.is_some() {
+                    table.set_phase(Phase::Stopping)?;
+                }
+            }
             match event.kind {
                 EventKind::ObjectWanted => {
                     objects += 1;
@@ -231,7 +295,7 @@ fn report(table: &Table, as_json: bool) -> Result<(), TableError> {
         bar.set_message(format!("objects {ready}/{objects}"));
         if last {
             bar.finish_and_clear();
-            return Ok(());
+            return Ok(hopeless);
         }
         std::thread::park_timeout(Duration::from_millis(50));
     }

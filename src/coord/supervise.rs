@@ -255,8 +255,8 @@ impl<'a, 'o> Supervisor<'a, 'o> {
                     }
                 }
                 EventKind::ObjectFailed
-                    if Fault::from_bits(event.value as u32).map(|f| f.code)
-                        == Some(FaultCode::Unreachable) =>
+                    if Fault::from_bits(event.value as u32)
+                        .is_some_and(|fault| fault.code.is_the_stores()) =>
                 {
                     self.unreachable += 1;
                 }
@@ -354,7 +354,10 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         if local.iter().any(|code| self.tally.faults_of(*code) > 0) {
             self.stop = Some(ExitCode::Local);
         } else if self.unreachable >= UNREACHABLE {
-            let text = format!("{UNREACHABLE} objects in a row could not be reached: giving up");
+            let text = format!(
+                "{UNREACHABLE} objects in a row failed because the store could not be reached or \
+                 has a fault of its own: giving up"
+            );
             self.tell(What::Note { text, error: true });
             self.stop = Some(ExitCode::Store);
         }

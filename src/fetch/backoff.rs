@@ -17,6 +17,9 @@ pub(super) const LONGEST_ASKED: Duration = Duration::from_secs(60);
 /// How long the request that goes ahead may take before another one does.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// An endpoint from which nothing but trouble came for so long gets no more retries.
+const HOPELESS: Duration = Duration::from_secs(60);
+
 /// Retries that are allowed at once.
 const RETRIES: f64 = 32.0;
 /// Retries that a good answer allows.
@@ -29,6 +32,8 @@ const PER_SECOND: f64 = 1.0;
 pub(super) struct Backoff {
     /// Troubles since the last good answer.
     troubles: u32,
+    /// When the first of them came.
+    first: Instant,
     quiet_since: Instant,
     quiet_until: Instant,
     /// When the request that goes ahead began.
@@ -41,6 +46,7 @@ impl Backoff {
     pub fn new(now: Instant) -> Backoff {
         Backoff {
             troubles: 0,
+            first: now,
             quiet_since: now,
             quiet_until: now,
             ahead: None,
@@ -70,6 +76,9 @@ impl Backoff {
             None if self.troubles > 0 && begun <= self.quiet_since => return,
             None => doubled(self.troubles).mul_f64(random.clamp(0.0, 1.0)),
         };
+        if self.troubles == 0 {
+            self.first = now;
+        }
         self.quiet_until = self.quiet_until.max(now + pause);
         self.quiet_since = now;
         self.troubles += 1;
@@ -83,6 +92,12 @@ impl Backoff {
             self.troubles = 0;
             self.ahead = None;
         }
+    }
+
+    /// Whether there was nothing but trouble for a long time. With one request after the other
+    /// and long pauses between them, many objects would else take hours to fail.
+    pub fn hopeless(&self, now: Instant) -> bool {
+        self.troubles > 0 && now.saturating_duration_since(self.first) >= HOPELESS
     }
 
     /// Takes a retry from the budget.
@@ -152,6 +167,19 @@ mod tests {
         // One that is never answered does not hold the others back for ever.
         shared.begins(second + LONGEST_ASKED);
         assert!(shared.open(second + LONGEST_ASKED + PATIENCE));
+    }
+
+    #[test]
+    fn nothing_but_trouble_for_a_minute_is_enough() {
+        let t0 = Instant::now();
+        let mut shared = Backoff::new(t0);
+        shared.trouble(t0, t0, None, 1.0);
+        shared.trouble(t0 + HOPELESS - MS, t0 + MS, None, 1.0);
+        assert!(!shared.hopeless(t0 + HOPELESS - MS) && shared.hopeless(t0 + HOPELESS));
+        shared.answered(t0 + HOPELESS);
+        assert!(!shared.hopeless(t0 + HOPELESS));
+        shared.trouble(t0 + 2 * HOPELESS, t0 + 2 * HOPELESS, None, 1.0);
+        assert!(!shared.hopeless(t0 + 3 * HOPELESS - MS));
     }
 
     #[test]

@@ -5,11 +5,14 @@
 //! behind for the next. When the setting falls, or another process waits for a connection, lines
 //! end after their part.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use crate::store::{Lease, S3Store};
@@ -61,6 +64,8 @@ pub(super) struct Engine {
     pub over: Cell<bool>,
     /// Why the downloader cannot go on: the table is damaged or full.
     pub broken: RefCell<Option<TableError>>,
+    /// What somebody panicked with.
+    pub panic: RefCell<Option<Box<dyn Any + Send>>>,
 }
 
 /// The place of a line: a connection, once it is made, and the right to it.
@@ -118,6 +123,7 @@ impl Engine {
             bell,
             over: Cell::new(false),
             broken: RefCell::new(None),
+            panic: RefCell::new(None),
         }
     }
 
@@ -168,22 +174,36 @@ impl Engine {
             self.at_work.notify_one();
         }
         let engine = Rc::clone(self);
-        tokio::task::spawn_local(async move {
+        self.spawn(async move {
             let ended = engine.line(part, seat).await;
             engine.busy.set(engine.busy.get().saturating_sub(1));
             // Whoever has given a connection back asks for another one.
-            let ended = ended.and_then(|ended| match ended {
+            ended.and_then(|ended| match ended {
                 End::GivenBack => engine.pump(),
                 End::Other => Ok(()),
-            });
-            if let Err(error) = ended {
-                // Ends the process at the watch's next look.
-                engine.broken.borrow_mut().get_or_insert(error);
-                engine.over.set(true);
-                engine.bell.rung.notify_one();
-            }
+            })
         });
         None
+    }
+
+    /// Runs something beside everything else. When it fails or panics, the engine is over, and
+    /// does not wait for what will never happen.
+    pub fn spawn(self: &Rc<Self>, work: impl Future<Output = Result<(), TableError>> + 'static) {
+        let engine = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            match AssertUnwindSafe(work).catch_unwind().await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => {
+                    engine.broken.borrow_mut().get_or_insert(error);
+                }
+                Err(panic) => {
+                    engine.panic.borrow_mut().get_or_insert(panic);
+                }
+            }
+            // The watch looks now.
+            engine.over.set(true);
+            engine.bell.rung.notify_one();
+        });
     }
 
     async fn line(self: &Rc<Self>, first: Rc<Part>, seat: Seat) -> Result<End, TableError> {
@@ -327,12 +347,17 @@ impl Engine {
             let mut backoff = self.backoff.borrow_mut();
             backoff.trouble(now, begun, asked, random());
         }
-        // Another request for the same part goes on.
-        if part.over.get() || part.flights.get() > 0 {
+        if part.over.get() {
             return Ok(());
         }
         let failures = part.failed();
-        if class.worth_it(failures) && !part.object.given_up() {
+        // Another request for the same part goes on.
+        if part.flights.get() > 0 {
+            let slot = part.object.claim.slot;
+            return self.table.retried(slot, error.fault(failures));
+        }
+        let hopeless = class.concerns_all() && self.backoff.borrow().hopeless(now);
+        if class.worth_it(failures) && !hopeless && !part.object.given_up() {
             let slot = part.object.claim.slot;
             self.table.retried(slot, error.fault(failures))?;
             tracing::debug!(%error, failures, "request tried again");

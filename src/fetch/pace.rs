@@ -29,7 +29,10 @@ const YOUNG: Duration = Duration::from_secs(1);
 const SLOW: u32 = 2;
 
 /// Looks until the engine is over.
-pub(super) async fn keep(engine: Rc<Engine>) {
+///
+/// # Errors
+/// The table's.
+pub(super) async fn keep(engine: Rc<Engine>) -> Result<(), TableError> {
     let mut usual = Usual::default();
     while !engine.over.get() {
         let at_rest = engine.busy.get() == 0
@@ -47,12 +50,9 @@ pub(super) async fn keep(engine: Rc<Engine>) {
         } else {
             tokio::time::sleep(EVERY).await;
         }
-        if let Err(error) = look(&engine, &mut usual) {
-            engine.broken.borrow_mut().get_or_insert(error);
-            engine.over.set(true);
-            engine.bell.rung.notify_one();
-        }
+        look(&engine, &mut usual)?;
     }
+    Ok(())
 }
 
 fn look(engine: &Rc<Engine>, usual: &mut Usual) -> Result<(), TableError> {
@@ -171,7 +171,7 @@ fn second_requests(engine: &Rc<Engine>, usual: &Usual, now: Instant) {
 fn time_left(flight: &Flight, usual: &Usual, now: Instant) -> Option<Duration> {
     let part = &flight.part;
     let age = now.saturating_duration_since(flight.begun);
-    if part.flights.get() != 1 || part.over.get() || age < YOUNG {
+    if part.flights.get() != 1 || part.over.get() || part.is_doubtful() || age < YOUNG {
         return None;
     }
     let came = flight.at.get() - flight.from;
@@ -181,5 +181,6 @@ fn time_left(flight: &Flight, usual: &Usual, now: Instant) -> Option<Duration> {
         came => Duration::try_from_secs_f64(age.as_secs_f64() * left as f64 / came as f64)
             .unwrap_or(Duration::MAX),
     };
-    (needed > usual.time(left).saturating_mul(SLOW) + YOUNG).then_some(needed)
+    let usual = usual.time(left).saturating_mul(SLOW);
+    (needed > usual.saturating_add(YOUNG)).then_some(needed)
 }

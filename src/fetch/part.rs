@@ -12,6 +12,9 @@ use crate::values::{ByteRange, Limits};
 
 use super::object::Object;
 
+/// Failures after which a part is not asked for a second time.
+const DOUBTFUL: u32 = 2;
+
 /// A part until it has landed or is given up.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -71,6 +74,12 @@ impl Part {
             // A claim that was taken away is noticed when the object ends.
             let _ = table.publish_range(self.object.claim, ByteRange::new(from, whole));
         }
+    }
+
+    /// Whether it has failed so often that one request at a time is enough: two that take turns
+    /// in failing would never come to an end.
+    pub fn is_doubtful(&self) -> bool {
+        self.failures.get() >= DOUBTFUL
     }
 
     /// Counts a failed request: how many there were since the last progress worth the name. A

@@ -19,6 +19,9 @@ use super::wire::Wire;
 ///
 /// # Errors
 /// The table's; failures of objects are in the table and do not end the downloader.
+///
+/// # Panics
+/// Where anything that it runs does, so that nobody waits for it.
 pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), TableError> {
     let no_memory = |what| move |source| TableError::NoMemory { what, source };
     let landed = Landed::open(&config.staging, store.bucket())
@@ -37,7 +40,7 @@ pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), Tab
     let engine = Rc::new(engine);
     let local = tokio::task::LocalSet::new();
     let outcome = local.block_on(&runtime, async {
-        tokio::task::spawn_local(pace::keep(Rc::clone(&engine)));
+        engine.spawn(pace::keep(Rc::clone(&engine)));
         let outcome = watch(&engine).await;
         engine.over.set(true);
         engine.broken.take().map_or(outcome, Err)
@@ -46,6 +49,9 @@ pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), Tab
     drop(local);
     bell.stop(table);
     let _ = listener.join();
+    if let Some(panic) = engine.panic.take() {
+        std::panic::resume_unwind(panic);
+    }
     outcome?;
     // It can be claimed by the next downloader, with what has landed.
     for object in engine.queue.borrow().active() {

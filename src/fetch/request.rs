@@ -46,7 +46,7 @@ pub(super) async fn run(
         etag: etag.as_deref(),
     };
     let (mut line, head) = loop {
-        let kept = connection.take();
+        let kept = connection.take().filter(Connection::quiet);
         let used = kept.is_some();
         let outcome = async {
             let mut line = match kept {

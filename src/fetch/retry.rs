@@ -10,8 +10,11 @@ use super::error::FetchError;
 
 /// Requests for one part before it is given up.
 const ATTEMPTS: u32 = 6;
-/// Requests for one part that is answered with what is no answer.
+/// Requests for one part that is answered with what is no answer, or with a signature that is no longer good.
 const STRANGE_ATTEMPTS: u32 = 3;
+
+/// A URL that is signed within the same second is the same.
+const NEW_SIGNATURE: Duration = Duration::from_millis(1100);
 
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub(super) enum Class {
     Truncated,
     /// What came is not what was asked for.
     Strange,
+    /// The signature is no longer good.
+    Expired,
     /// The same request will always fail.
     Final,
 }
@@ -44,6 +49,7 @@ impl Class {
                 ErrorKind::Unreachable | ErrorKind::Server => Class::Server,
                 ErrorKind::Throttled => Class::Throttled,
                 ErrorKind::Protocol => Class::Strange,
+                _ if error.wants_new_signature() => Class::Expired,
                 _ => Class::Final,
             },
         }
@@ -68,7 +74,7 @@ impl Class {
     pub fn worth_it(self, failures: u32) -> bool {
         match self {
             Class::Final => false,
-            Class::Strange => failures < STRANGE_ATTEMPTS,
+            Class::Strange | Class::Expired => failures < STRANGE_ATTEMPTS,
             _ => failures < ATTEMPTS,
         }
     }
@@ -89,6 +95,7 @@ pub(super) fn pause(error: &FetchError, failures: u32, random: f64) -> Duration 
         (Some(asked), _) => asked,
         // Another connection can have it at once.
         (None, Class::Silent) => Duration::ZERO,
+        (None, Class::Expired) => NEW_SIGNATURE,
         _ => doubled(failures.saturating_sub(1)).mul_f64(random.clamp(0.0, 1.0)),
     }
 }

@@ -177,6 +177,19 @@ impl StoreError {
         }
     }
 
+    /// Whether a newly signed URL may do: this one had expired, or was signed by a clock or with
+    /// credentials that another answer may have put right meanwhile.
+    pub fn wants_new_signature(&self) -> bool {
+        let StoreError::Refused { code, message, .. } = self else {
+            return false;
+        };
+        match code.as_str() {
+            "RequestTimeTooSkewed" | "ExpiredToken" | "TokenRefreshRequired" => true,
+            "AccessDenied" | "" => says_expired(message),
+            _ => false,
+        }
+    }
+
     /// How long the store asked to wait, where it did.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -210,6 +223,11 @@ pub(super) fn local(
         action,
         source,
     }
+}
+
+/// Stores say only in words that a signed URL has expired.
+pub(super) fn says_expired(message: &str) -> bool {
+    message.to_ascii_lowercase().contains("has expired")
 }
 
 fn bracketed(code: &str) -> String {

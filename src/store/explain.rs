@@ -6,6 +6,7 @@ use reqwest::header::{self, HeaderMap};
 use reqwest::{StatusCode, Url};
 
 use super::StoreError;
+use super::error::says_expired;
 use super::headers::text;
 use super::xml::{quoted, scrubbed, walk};
 
@@ -141,14 +142,13 @@ pub(super) fn explain(
             ),
         ),
         _ => {
-            let message = if said.message.is_empty() {
-                "no explanation"
-            } else {
-                &said.message
+            let (space, message) = match (code.is_empty(), said.message.is_empty()) {
+                (true, true) => ("", "it does not say why"),
+                (empty, _) => (if empty { "" } else { " " }, said.message.as_str()),
             };
             StoreError::protocol(
                 &place,
-                format!("the store cannot do this (HTTP {number} {code}): {message}"),
+                format!("the store cannot do this (HTTP {number}{space}{code}): {message}"),
             )
         }
     }
@@ -179,6 +179,10 @@ fn hint(said: &Said) -> String {
         }
         "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" => {
             "the session token has expired or is not valid; get new temporary credentials"
+        }
+        _ if says_expired(&said.message) => {
+            "the signed URL had expired when it arrived; compare this machine's clock with the \
+             store's, and look for a proxy that holds requests back"
         }
         _ if !said.region.is_empty() => {
             return format!(

@@ -167,7 +167,7 @@ impl Keyring {
         let Ok(last) = self.finding.try_lock() else {
             return true;
         };
-        if !last.at.is_some_and(|at| at.elapsed() < BETWEEN) {
+        if last.at.is_none_or(|at| at.elapsed() >= BETWEEN) {
             self.due.store(0, Ordering::Release);
         }
         self.finder.is_some() && !last.again

@@ -11,6 +11,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// that is silent for half a minute is asked a second time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A URL that is signed within the same second is the same.
+const NEW_SIGNATURE: Duration = Duration::from_millis(1100);
+
 /// Runs `request` until it succeeds, fails for good, or has been tried four times within a
 /// minute. A wait that the store asks for is kept.
 pub(super) async fn retried<T, F>(mut request: impl FnMut() -> F) -> Result<T, StoreError>
@@ -29,8 +32,14 @@ where
             error.kind(),
             ErrorKind::Unreachable | ErrorKind::Throttled | ErrorKind::Server
         );
-        let wait = error.retry_after().unwrap_or_else(|| jittered(delay));
-        if !passing || attempt == ATTEMPTS || started.elapsed() + wait > PATIENCE {
+        let wait = match error.wants_new_signature() {
+            true => NEW_SIGNATURE,
+            false => error.retry_after().unwrap_or_else(|| jittered(delay)),
+        };
+        if !passing && !error.wants_new_signature()
+            || attempt == ATTEMPTS
+            || started.elapsed() + wait > PATIENCE
+        {
             return Err(error);
         }
         tracing::debug!(attempt, %error, "trying again");

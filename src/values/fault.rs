@@ -88,6 +88,12 @@ impl FaultCode {
         }
     }
 
+    /// Whether it says that the store is not there or not well, so that other objects will hardly
+    /// fare better.
+    pub fn is_the_stores(self) -> bool {
+        matches!(self, FaultCode::Unreachable | FaultCode::Server)
+    }
+
     /// What the person at the terminal can do about it.
     pub fn way_out(self) -> &'static str {
         match self {

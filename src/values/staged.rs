@@ -178,11 +178,11 @@ mod tests {
         let mut names: HashSet<_> = places.iter().collect();
         names.extend([&plain]);
         assert_eq!(names.len(), 5);
-        std::fs::create_dir_all(&above[1]).unwrap();
+        std::fs::create_dir_all(above[1]).unwrap();
         assert_eq!(find(root, plain.clone()), plain);
         std::fs::write(&places[1], b"").unwrap();
         assert_eq!(find(root, plain.clone()), places[1]);
-        std::fs::create_dir(&above[0]).unwrap();
+        std::fs::create_dir(above[0]).unwrap();
         std::fs::write(&plain, b"").unwrap();
         assert_eq!(find(root, plain.clone()), plain);
     }

@@ -34,6 +34,8 @@ pub enum Sending {
     HeadInDrops(Duration),
     /// A byte of the body from time to time.
     BodyInDrops(Duration),
+    /// So many bytes of the body in a second, in small pieces.
+    Paced(usize),
     /// The body again and again, without an end.
     Endless,
     /// The body in chunks of so many bytes.
@@ -148,6 +150,13 @@ impl Answer {
             Sending::BodyInDrops(pause) => {
                 out.write_all(head.as_bytes())?;
                 drops(out, body, *pause)?;
+            }
+            Sending::Paced(rate) => {
+                out.write_all(head.as_bytes())?;
+                for piece in body.chunks(rate / 20) {
+                    out.write_all(piece)?;
+                    std::thread::sleep(Duration::from_millis(50));
+                }
             }
             Sending::Endless => {
                 out.write_all(head.as_bytes())?;

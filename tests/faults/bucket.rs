@@ -9,8 +9,10 @@ use crate::answer::Answer;
 pub const BUCKET: &str = "bucket";
 /// What each row fetches: everything below it.
 pub const PREFIX: &str = "in/";
-/// The object that has the faults, of several parts.
+/// An object of several parts.
 pub const BIG: &str = "in/big";
+/// An object of one part.
+pub const SMALL: &str = "in/a";
 const SIZE: usize = (20 << 20) + 3;
 
 /// One object as it really is.
@@ -22,7 +24,7 @@ pub struct Stored {
 
 /// The objects, in the order of their keys.
 pub static OBJECTS: LazyLock<Vec<Stored>> = LazyLock::new(|| {
-    [("in/a", 10_000), (BIG, SIZE), ("in/z", 5)]
+    [(SMALL, 10_000), (BIG, SIZE), ("in/z", 5)]
         .map(|(key, size)| stored(key, pattern(size)))
         .into()
 });

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::bucket::{BIG, BUCKET, OBJECTS, PREFIX};
+use crate::bucket::{BUCKET, OBJECTS, PREFIX};
 use crate::program::{Ended, Place, SECRET, files};
 use crate::row::{Ends, Row};
 use crate::server::Server;
@@ -101,7 +101,7 @@ pub fn in_a_run(row: &Row) -> Line {
         Ends::Object { fault, .. } => {
             let store = ["unreachable", "refused"].contains(fault);
             check_code(if store { 3 } else { 1 }, &ended, &mut wrong);
-            let expected = [(Value::from(BIG), Value::from(*fault))];
+            let expected = [(Value::from(row.key()), Value::from(*fault))];
             check(&mut wrong, failed == expected, || {
                 format!("failed objects: {failed:?}")
             });
@@ -116,8 +116,9 @@ pub fn in_a_run(row: &Row) -> Line {
         // The run ends when its job has failed, and need not fetch what is left.
         let staged = place.path(".cotec/staging").join(BUCKET).join("in");
         whole_or_absent(&staged, &mut wrong);
-        check(&mut wrong, !staged.join("big").exists(), || {
-            "big is staged".to_owned()
+        let failed = row.key().trim_start_matches(PREFIX);
+        check(&mut wrong, !staged.join(failed).exists(), || {
+            format!("{failed} is staged")
         });
     }
     line(row, "run", &server, ended, wrong)
@@ -166,7 +167,7 @@ fn check_files(row: &Row, at: &Path, wrong: &mut Vec<String>) {
         let there = at.join(name).exists();
         let expected = match &row.ends {
             Ends::Right => true,
-            Ends::Object { .. } => object.key != BIG,
+            Ends::Object { .. } => object.key != row.key(),
             // What came before it stopped may be there.
             Ends::Nothing { .. } => there,
         };

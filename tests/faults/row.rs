@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answer;
-use crate::bucket::Ask;
+use crate::bucket::{Ask, BIG, SMALL};
 use crate::judge::{self, Line};
 use crate::server::{Greeting, On};
 
@@ -47,12 +47,28 @@ impl Row {
         }
     }
 
-    /// A fault in the answers for one object.
+    /// A fault in the answers for an object of several parts.
     pub fn object(
         name: &str,
         change: impl Fn(&Ask, Answer) -> Answer + Send + Sync + 'static,
     ) -> Row {
-        Row::new(name, On::Object(Arc::new(change)))
+        Row::new(name, On::Object(BIG, Arc::new(change)))
+    }
+
+    /// A fault in the answers for an object of one part.
+    pub fn small(
+        name: &str,
+        change: impl Fn(&Ask, Answer) -> Answer + Send + Sync + 'static,
+    ) -> Row {
+        Row::new(name, On::Object(SMALL, Arc::new(change)))
+    }
+
+    /// The object that fails where one does.
+    pub fn key(&self) -> &'static str {
+        match &self.on {
+            On::Object(key, _) => key,
+            _ => BIG,
+        }
     }
 
     /// A fault in listings.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::answer::{Answer, reset_at_close};
-use crate::bucket::{Ask, BIG, right};
+use crate::bucket::{Ask, right};
 use crate::listener::{Listener, head};
 
 /// What a row makes of a right answer.
@@ -26,8 +26,8 @@ pub enum Greeting {
 /// Where a row's fault is.
 #[derive(Clone)]
 pub enum On {
-    /// In the answers for [`BIG`].
-    Object(Change),
+    /// In the answers for this object.
+    Object(&'static str, Change),
     /// In the answers to listings.
     Listing(Change),
     /// In all answers.
@@ -103,9 +103,9 @@ fn serve(
             *count += 1;
             *count - 1
         };
-        let (big, listing) = (ask.key() == BIG, ask.query("list-type").is_some());
+        let listing = ask.query("list-type").is_some();
         let answer = match on {
-            On::Object(change) if big => change(&ask, right(&ask)),
+            On::Object(key, change) if ask.key() == *key => change(&ask, right(&ask)),
             On::Listing(change) if listing => change(&ask, right(&ask)),
             On::All(change) => change(&ask, right(&ask)),
             _ => right(&ask),

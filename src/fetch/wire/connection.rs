@@ -91,6 +91,18 @@ impl Connection {
         over && self.keep && self.unread == self.read.len()
     }
 
+    /// Whether the other side has sent nothing since the last answer: what it says without being
+    /// asked would be taken for the next answer. Over TLS it may say things about the connection.
+    pub fn quiet(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(tcp) => {
+                let came = tcp.try_read(&mut [0]);
+                came.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Stream::Tls(_) => true,
+        }
+    }
+
     /// Sends a request and reads the head of its answer.
     pub async fn ask(&mut self, ask: &Ask<'_>) -> Result<Head, WireError> {
         let mut text = std::mem::take(&mut self.asked);

@@ -1,5 +1,6 @@
 //! Refusals: rights, clocks, and URLs that are no longer good.
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use crate::answer::Answer;
@@ -43,6 +44,7 @@ fn minute_of(at: SystemTime) -> String {
 }
 
 pub fn rows() -> Vec<Row> {
+    let first = OnceLock::new();
     vec![
         Row::object("403 AccessDenied", |_, _| {
             refused("AccessDenied", "Access Denied")
@@ -65,6 +67,13 @@ pub fn rows() -> Vec<Row> {
             |ask, right| an_hour_ahead(ask, right).without("Date"),
         )
         .stops(3, &["RequestTimeTooSkewed", "set the clock"]),
+        Row::object("the URL expires in the middle", move |ask, right| {
+            let first = first.get_or_init(|| signed(ask));
+            match ask.number >= 2 && signed(ask) <= *first {
+                true => refused("AccessDenied", "Request has expired"),
+                false => right,
+            }
+        }),
         Row::object("every URL has expired", |_, _| {
             refused("AccessDenied", "Request has expired")
         })

@@ -16,7 +16,8 @@ pub fn rows() -> Vec<Row> {
         Row::object("garbage instead of HTTP, for ever", |_, right| {
             instead(right, "220 mail.example ESMTP\r\n\r\n")
         })
-        .fails("protocol", &["in/big"]),
+        .fails("protocol", &["in/big"])
+        .in_a_run_too(),
         Row::object("zeroes instead of HTTP, for ever", |_, right| {
             instead(right, vec![0; 100_000])
         })
@@ -62,6 +63,10 @@ pub fn rows() -> Vec<Row> {
             let first = "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
             right.sent(Sending::After(first.as_bytes().to_vec()))
         }),
+        Row::object("100 Continue without an end", |_, right| {
+            right.sent(Sending::Repeated(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()))
+        })
+        .fails("protocol", &["in/big"]),
         Row::all("HTTP/1.0", |_, right| right.sent(Sending::Version("HTTP/1.0"))),
         Row::object("HTTP/3.7", |_, right| right.sent(Sending::Version("HTTP/3.7")))
             .fails("protocol", &["in/big"]),

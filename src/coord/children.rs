@@ -14,9 +14,9 @@ use crate::values::Role;
 
 use super::config::RunError;
 
-/// Whether a signal asks to end the run.
+/// Whether a signal asks to end the run. That a terminal was closed does not.
 pub(super) fn ends_run(signal: Handled) -> bool {
-    matches!(signal, Handled::SIGINT | Handled::SIGTERM | Handled::SIGHUP)
+    matches!(signal, Handled::SIGINT | Handled::SIGTERM)
 }
 
 /// Waits for a child that does one thing before or instead of a run; kills it when the run is to
@@ -80,6 +80,11 @@ impl Children {
 
     pub fn is_empty(&self) -> bool {
         self.kids.is_empty()
+    }
+
+    /// Whether one of this role lives.
+    pub fn has(&self, role: Role) -> bool {
+        self.kids.iter().any(|kid| kid.role == role)
     }
 
     /// Sleeps until a child ends, `also` becomes readable, or `timeout` passes.

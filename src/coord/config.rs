@@ -1,6 +1,7 @@
 //! What a run is asked to do, and why it may not begin.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::fetch::StagingError;
 use crate::store::{ErrorKind, StoreError, StoreOptions};
@@ -11,6 +12,9 @@ use crate::work::Native;
 
 use super::exit::ExitCode;
 use super::observe::Observer;
+
+/// How long running jobs may go on after SIGTERM unless told otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
 /// A run.
 pub struct RunConfig<'a> {
@@ -28,6 +32,8 @@ pub struct RunConfig<'a> {
     pub observer: &'a mut dyn Observer,
     /// Run every job, also those that an earlier run into the same directory has done.
     pub fresh: bool,
+    /// How long running jobs may go on when SIGTERM asks the run to end.
+    pub grace: Duration,
     /// Only say what would be done.
     pub dry_run: bool,
     /// How a dry run is printed.

@@ -61,6 +61,7 @@ pub(super) fn happening(
         EventKind::JobHandedOn => What::HandedOn {
             name: table.job_name(JobId(event.id))?,
         },
+        EventKind::JobPostponed => job(JobState::Waiting, fault())?,
         EventKind::Planned => What::Planned {
             products: event.id.into(),
             jobs: event.value,

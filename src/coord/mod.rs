@@ -14,6 +14,7 @@ mod native;
 mod observe;
 mod outcome;
 mod plain;
+mod postponed;
 mod run;
 #[cfg(feature = "embedded")]
 mod sample;
@@ -24,7 +25,7 @@ mod tally;
 #[cfg(feature = "cli")]
 mod terminal;
 
-pub use config::{Output, RunConfig, RunError};
+pub use config::{DEFAULT_GRACE, Output, RunConfig, RunError};
 pub use exit::ExitCode;
 pub use json::JsonObserver;
 pub use native::{NativeConfig, run as run_native};

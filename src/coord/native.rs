@@ -10,7 +10,7 @@ use crate::task::{Flags, JobFile};
 use crate::values::Limits;
 use crate::work::Job;
 
-use super::config::{Output, RunConfig, RunError};
+use super::config::{DEFAULT_GRACE, Output, RunConfig, RunError};
 use super::exit::ExitCode;
 use super::plain::PlainObserver;
 use super::run::run as run_job_file;
@@ -65,6 +65,7 @@ where
         native: Some(&processor),
         observer: &mut observer,
         fresh: config.fresh,
+        grace: DEFAULT_GRACE,
         dry_run: false,
         output: Output::Text,
     })

@@ -136,6 +136,7 @@ pub(super) fn is_detail(event: &Event) -> bool {
             | JobWaiting
             | JobReady
             | JobRunning
+            | JobPostponed
             | Retry
     )
 }

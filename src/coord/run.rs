@@ -45,6 +45,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         native,
         observer,
         fresh,
+        grace,
         dry_run,
         output,
     } = config;
@@ -90,6 +91,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         earlier: Arc::new(earlier),
     };
     let mut supervisor = Supervisor::new(&shared, observer, signals, journal, begun_ns);
+    supervisor.grace = grace;
     let place = format!("s3://{} at {}", shared.store.bucket, host_of(&shared.store));
     supervisor.tell(What::Started {
         workers,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal as Handled;
 use rustix::process::Signal;
 
 use crate::sys::clock::now_ns;
@@ -15,13 +16,14 @@ use crate::task::JobPayload;
 use crate::values::{EventKind, Fault, FaultCode, JobState, Role};
 
 use super::children::{self, Children, Kid, ends_run};
-use super::config::RunError;
+use super::config::{DEFAULT_GRACE, RunError};
 use super::events::happening;
 use super::exit::ExitCode;
 use super::forks::Shared;
 use super::journal::Journal;
 use super::observe::{Happening, Observer, Progress, What, is_detail};
 use super::outcome::result_of;
+use super::postponed::Postponed;
 use super::summary::Figures;
 use super::tally::Tally;
 
@@ -55,6 +57,10 @@ pub(super) struct Supervisor<'a, 'o> {
     unreachable: u64,
     looked_for_strangers: Instant,
     stop: Option<ExitCode>,
+    postponed: Postponed,
+    /// How long running jobs may go on after SIGTERM, and until when they may.
+    pub grace: Duration,
+    finish_until: Option<Instant>,
     told_at: f64,
 }
 
@@ -82,6 +88,9 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             unreachable: 0,
             looked_for_strangers: Instant::now(),
             stop: None,
+            postponed: Postponed::default(),
+            grace: DEFAULT_GRACE,
+            finish_until: None,
             told_at: 0.0,
         }
     }
@@ -112,7 +121,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
     fn watch_on(&mut self) -> Result<(), RunError> {
         while self.stop.is_none() && !self.shared.table.finished()? {
             self.children.sleep(self.signals.fd(), TICK);
-            self.take_signals();
+            self.take_signals()?;
             for (kid, how) in self.children.ended() {
                 self.buried(kid, how)?;
             }
@@ -121,15 +130,39 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             self.judge();
             self.sweep_strangers()?;
             self.children.end_strays();
+            self.finish();
+            self.postponed.let_go(&self.shared.table)?;
         }
         Ok(())
     }
 
-    fn take_signals(&mut self) {
+    fn take_signals(&mut self) -> Result<(), TableError> {
         while let Some(signal) = self.signals.next() {
-            if ends_run(signal) {
+            if !ends_run(signal) {
+                continue;
+            }
+            if signal == Handled::SIGTERM && self.finish_until.is_none() && !self.grace.is_zero() {
+                self.finish_until = Some(Instant::now() + self.grace);
+                self.shared.table.set_phase(Phase::Finishing)?;
+                let text = format!(
+                    "asked to end: the running jobs get {} s; what is left is done when the run is started again",
+                    self.grace.as_secs()
+                );
+                self.tell(What::Note { text, error: false });
+            } else {
                 self.stop = Some(ExitCode::Interrupted);
             }
+        }
+        Ok(())
+    }
+
+    /// When the run is to end: stops it as soon as no job runs, or their time is over.
+    fn finish(&mut self) {
+        let Some(until) = self.finish_until else {
+            return;
+        };
+        if !self.children.has(Role::Worker) || Instant::now() >= until {
+            self.stop.get_or_insert(ExitCode::Interrupted);
         }
     }
 
@@ -175,7 +208,8 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         let table = &self.shared.table;
         self.drain()?;
         let in_order = how == Ended::Exited(0);
-        if in_order && (kid.role == Role::Planner || table.finished()?) {
+        let finishing = self.finish_until.is_some();
+        if in_order && (kid.role == Role::Planner || finishing || table.finished()?) {
             return Ok(());
         }
         if let Ended::Exited(status) = how
@@ -205,6 +239,9 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             );
             self.tell(What::Note { text, error: true });
             self.stop = Some(ExitCode::Local);
+            return Ok(());
+        }
+        if finishing && kid.role == Role::Worker {
             return Ok(());
         }
         self.start(kid.role)
@@ -263,6 +300,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
                 EventKind::JobDone if event.value == 0 => {
                     self.note_end(JobId(event.id), JobState::Done)?;
                 }
+                EventKind::JobPostponed => self.postponed.add(table, JobId(event.id))?,
                 EventKind::JobFailed => self.note_end(JobId(event.id), JobState::Failed)?,
                 _ => {}
             }

@@ -145,6 +145,7 @@ impl Tally {
                 self.failed += 1;
                 self.fault(event.value);
             }
+            EventKind::JobPostponed => self.running = self.running.saturating_sub(1),
             EventKind::JobHandedOn => {
                 self.running = self.running.saturating_sub(1);
                 self.jobs_ready += 1;

@@ -3,11 +3,14 @@
 use std::ffi::CString;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use nix::libc;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal as Handled, sigaction};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::fork::die_with_parent;
@@ -15,27 +18,66 @@ use super::{proc, signals};
 
 /// Starts a command in a process group of its own, with no signal blocked. The kernel kills it
 /// when this process ends; what it starts in turn is ended with [`kill_group`].
-pub fn spawn_group(command: &mut Command) -> io::Result<Child> {
+///
+/// With `memory` it may map so many bytes (RLIMIT_AS).
+pub fn spawn_group(command: &mut Command, memory: Option<u64>) -> io::Result<Child> {
     let parent = std::process::id();
     command.process_group(0);
     // SAFETY: runs between fork and exec and makes only system calls: prctl, getppid, kill,
-    // sigprocmask.
+    // setrlimit, sigprocmask.
     unsafe {
         command.pre_exec(move || {
             die_with_parent(parent)?;
+            if let Some(bytes) = memory {
+                setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
+            }
             signals::command_mask()
         });
     }
     command.spawn()
 }
 
+/// Waits for a command until it ends or `timeout` passes; `None` if it still runs.
+pub fn wait_for(child: &mut Child, timeout: Option<Duration>) -> io::Result<Option<ExitStatus>> {
+    let Some(timeout) = timeout else {
+        return child.wait().map(Some);
+    };
+    let handle = super::pidfd::Child::open(child.id())?;
+    let until = Instant::now() + timeout;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        let mut fds = [PollFd::from_borrowed_fd(handle.fd(), PollFlags::IN)];
+        let left = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        // Whatever ended the sleep, the next round looks.
+        let _ = rustix::event::poll(&mut fds, Some(&left));
+    }
+}
+
+/// Asks a whole process group to end.
+pub fn end_group(group: u32) {
+    signal_group(group, Signal::TERM);
+}
+
 /// Kills a whole process group; that it is gone already is no error.
 pub fn kill_group(group: u32) {
+    signal_group(group, Signal::KILL);
+}
+
+fn signal_group(group: u32, signal: Signal) {
     // 0 and 1 would mean our own group and everybody.
     if group > 1
         && let Some(pid) = i32::try_from(group).ok().and_then(Pid::from_raw)
     {
-        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        let _ = rustix::process::kill_process_group(pid, signal);
     }
 }
 
@@ -139,7 +181,7 @@ mod tests {
     fn a_group_is_killed_with_its_children() {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 1000 & sleep 1000"]);
-        let mut child = spawn_group(&mut command).unwrap();
+        let mut child = spawn_group(&mut command, None).unwrap();
         kill_group(child.id());
         assert!(!child.wait().unwrap().success());
         kill_group(child.id());

@@ -1,13 +1,13 @@
 //! Signals as a file descriptor: the coordinator sleeps on it beside its children's pidfds.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// The signals that the coordinator handles itself.
+/// The signals that the coordinator handles itself. It takes SIGHUP to let it pass: a run goes on
+/// when its terminal is closed.
 const HANDLED: [Signal; 4] = [
     Signal::SIGINT,
     Signal::SIGTERM,
@@ -20,27 +20,10 @@ pub struct Signals {
     fd: SignalFd,
 }
 
-/// All but SIGHUP where whoever started this process wants it to be ignored, as `nohup` does.
-fn handled() -> SigSet {
-    let ignored = ignored_at_start();
-    HANDLED
-        .into_iter()
-        .filter(|s| *s != Signal::SIGHUP || ignored & (1 << (Signal::SIGHUP as u32 - 1)) == 0)
-        .collect()
-}
-
-/// The signals that this process ignores, as a mask.
-fn ignored_at_start() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
-}
-
 impl Signals {
     /// Blocks the handled signals and opens the descriptor.
     pub fn open() -> io::Result<Signals> {
-        let set = handled();
+        let set: SigSet = HANDLED.into_iter().collect();
         set.thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Signals { fd })
@@ -85,16 +68,4 @@ fn on_too_large_a_file(handler: SigHandler) -> io::Result<()> {
     // SAFETY: no function is installed, so none can be called at a wrong moment.
     unsafe { signal(Signal::SIGXFSZ, handler) }?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_ignored_is_known() {
-        // The Rust runtime ignores SIGPIPE.
-        assert_ne!(ignored_at_start() & (1 << (Signal::SIGPIPE as u32 - 1)), 0);
-        assert!(handled().contains(Signal::SIGINT) && handled().contains(Signal::SIGTERM));
-    }
 }

@@ -474,6 +474,24 @@ impl Table {
         Ok(moved)
     }
 
+    /// Hands a claimed job back to be run again: it waits until somebody lets it
+    /// [look on](Table::look_on). False if the claim is no longer this process's.
+    pub fn postpone_job(&self, claim: JobClaim, fault: Fault) -> Result<bool> {
+        let me = self.joined()?;
+        let moved = self.move_job(claim.job, me, claim.attempt, JobState::Waiting)?;
+        if moved {
+            let bits = fault.to_bits().into();
+            self.emit(EventKind::JobPostponed, claim.job.0, bits)?;
+        }
+        Ok(moved)
+    }
+
+    /// Lets a waiting job look whether its inputs are ready; it becomes ready if they are.
+    pub fn look_on(&self, job: JobId) -> Result<()> {
+        self.mem.writable()?;
+        self.advance(job)
+    }
+
     /// Whether a claim is still this owner's.
     fn is_running(&self, claim: JobClaim, me: Owner) -> Result<bool> {
         let seen = self.load_job(claim.job)?;
@@ -558,7 +576,7 @@ impl Table {
         Table::JOBS_BELL.sleep(&self.mem, Some(until), || {
             let jobs = self.mem.count(Counter::Jobs)?;
             Ok(ready::first(&self.mem, 0, jobs)?.is_some()
-                || self.phase()? == Phase::Stopping
+                || self.phase()? >= Phase::Finishing
                 || self.finished()?)
         })
     }

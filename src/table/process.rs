@@ -37,8 +37,10 @@ pub enum Phase {
     Planning = 0,
     /// All jobs are registered.
     Planned = 1,
+    /// What runs is finished, and no job is begun.
+    Finishing = 2,
     /// The run is being stopped.
-    Stopping = 2,
+    Stopping = 3,
 }
 
 /// What a process's record says, for reports.
@@ -273,7 +275,8 @@ impl Table {
         match self.mem.word(header::PHASE)?.load(Ordering::SeqCst) {
             0 => Ok(Phase::Planning),
             1 => Ok(Phase::Planned),
-            2 => Ok(Phase::Stopping),
+            2 => Ok(Phase::Finishing),
+            3 => Ok(Phase::Stopping),
             other => Err(TableError::corrupt("phase", other)),
         }
     }

@@ -1,6 +1,7 @@
 //! The checks of one task.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bands::{SENTINEL2_BANDS, sentinel2_band, sentinel2_band_names};
 use super::document::{LayoutName, TaskSection};
@@ -11,6 +12,12 @@ use super::names::{RESULT_NAME_RULE, is_result_name};
 use super::nearest::nearest;
 use super::source::JobFileError;
 use super::template::{PLACEHOLDERS, Template};
+use crate::values::bytes;
+
+/// The most that `retries` may say.
+const MOST_RETRIES: u32 = 100;
+/// The most that `timeout` may say.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Checks a task as written and makes it whole.
 pub(super) fn task(
@@ -63,6 +70,9 @@ pub(super) fn task(
         radiometry: flags.radiometry.or(section.radiometry).unwrap_or_default(),
         resample: section.resample.unwrap_or_default(),
         env: environment(&section, &places)?,
+        retries: retries(&section, &places)?,
+        timeout: timeout(&section, &places, &processor)?,
+        memory: memory(&section, &places, &processor)?,
         name,
         products,
         layout,
@@ -376,6 +386,68 @@ fn positive(
             .field(field)
             .error(format!("`{field}` is a number of metres above 0"))),
         value => Ok(value),
+    }
+}
+
+fn retries(section: &TaskSection, places: &TaskPlaces) -> Result<u32, JobFileError> {
+    if section.retries > MOST_RETRIES {
+        let place = places.field("retries");
+        return Err(place.error(format!("a job is run again {MOST_RETRIES} times at most")));
+    }
+    Ok(section.retries)
+}
+
+fn timeout(
+    section: &TaskSection,
+    places: &TaskPlaces,
+    processor: &Processor,
+) -> Result<Option<Duration>, JobFileError> {
+    let Some(seconds) = section.timeout else {
+        return Ok(None);
+    };
+    for_commands(processor, "timeout", places)?;
+    let limit = Duration::try_from_secs_f64(seconds).ok();
+    match limit.filter(|limit| !limit.is_zero() && *limit <= LONGEST_TIMEOUT) {
+        Some(limit) => Ok(Some(limit)),
+        None => {
+            let place = places.field("timeout");
+            Err(place.error("`timeout` is a number of seconds above 0, and 30 days at most"))
+        }
+    }
+}
+
+fn memory(
+    section: &TaskSection,
+    places: &TaskPlaces,
+    processor: &Processor,
+) -> Result<Option<u64>, JobFileError> {
+    let Some(text) = &section.memory else {
+        return Ok(None);
+    };
+    for_commands(processor, "memory", places)?;
+    match bytes::parse(text).filter(|bytes| *bytes > 0) {
+        Some(bytes) => Ok(Some(bytes)),
+        None => {
+            let place = places.field("memory");
+            Err(place.error("`memory` is a number of bytes such as \"4GiB\" or \"500MB\""))
+        }
+    }
+}
+
+/// Limits are set where a program is started.
+fn for_commands(
+    processor: &Processor,
+    field: &str,
+    places: &TaskPlaces,
+) -> Result<(), JobFileError> {
+    match processor {
+        Processor::Run(_) => Ok(()),
+        _ => {
+            let place = places.field(field);
+            Err(place.error(format!(
+                "`{field}` limits commands, and this task has no `run`"
+            )))
+        }
     }
 }
 

@@ -173,6 +173,15 @@ pub struct TaskSection {
     pub output: Option<String>,
     /// Environment variables that a command gets.
     pub env: BTreeMap<String, String>,
+    /// How often a job is run again when its processor failed, each time after a longer pause.
+    /// Default 0.
+    #[schemars(range(max = 100))]
+    pub retries: u32,
+    /// How many seconds a command may run; then it is ended, with all that it started, and has
+    /// failed. Default: no limit.
+    pub timeout: Option<f64>,
+    /// How much memory a command may map (RLIMIT_AS), such as `4GiB`. Default: no limit.
+    pub memory: Option<String>,
 }
 
 /// A window in pixels of the task's grid.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use globset::GlobMatcher;
 
@@ -87,6 +88,12 @@ pub struct Task {
     pub output: String,
     /// Environment variables that a command gets.
     pub env: BTreeMap<String, String>,
+    /// How often a job is run again when its processor failed.
+    pub retries: u32,
+    /// How long a command may run.
+    pub timeout: Option<Duration>,
+    /// How many bytes a command may map.
+    pub memory: Option<u64>,
     /// Where all this was written.
     pub places: TaskPlaces,
 }

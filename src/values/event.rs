@@ -72,6 +72,8 @@ pub enum EventKind {
     Note = 13,
     /// A request is tried again. Id: the slot. Value: the fault's bits.
     Retry = 14,
+    /// A job failed and is to be run again. Value: the fault's bits.
+    JobPostponed = 15,
 }
 
 impl EventKind {
@@ -93,6 +95,7 @@ impl EventKind {
             Planned,
             Note,
             Retry,
+            JobPostponed,
         ]
         .into_iter()
         .find(|k| *k as u8 == bits)

@@ -41,11 +41,13 @@ pub enum FaultCode {
     Corrupt = 16,
     /// What the endpoint allows in a month is used up. Detail: 0.
     UsedUp = 17,
+    /// The processor ran longer than its task allows. Detail: seconds.
+    TimedOut = 18,
 }
 
 impl FaultCode {
     /// All codes, in the order of their numbers.
-    pub const ALL: [FaultCode; 17] = [
+    pub const ALL: [FaultCode; 18] = [
         FaultCode::NotFound,
         FaultCode::Refused,
         FaultCode::Changed,
@@ -63,6 +65,7 @@ impl FaultCode {
         FaultCode::Stopped,
         FaultCode::Corrupt,
         FaultCode::UsedUp,
+        FaultCode::TimedOut,
     ];
 
     /// A stable name for records and scripts.
@@ -85,6 +88,7 @@ impl FaultCode {
             FaultCode::Stopped => "stopped",
             FaultCode::Corrupt => "corrupt",
             FaultCode::UsedUp => "used-up",
+            FaultCode::TimedOut => "timed-out",
         }
     }
 
@@ -120,6 +124,9 @@ impl FaultCode {
             FaultCode::Output => "free space in the output directory or choose another with --out",
             FaultCode::Planning => "see the planner's message for this product",
             FaultCode::Stopped => "run the same command again to finish",
+            FaultCode::TimedOut => {
+                "find out what the processor waits for, or raise the task's `timeout`"
+            }
             FaultCode::Corrupt => {
                 "run again; if the same object fails again, the store's copy of it is damaged: tell whoever runs the store"
             }
@@ -185,6 +192,7 @@ impl fmt::Display for Fault {
             FaultCode::Output => write!(f, "output not writable ({})", errno_text(d)),
             FaultCode::Planning => write!(f, "could not be planned"),
             FaultCode::Stopped => write!(f, "stopped before it was done"),
+            FaultCode::TimedOut => write!(f, "the processor ran longer than the {d} s of its task"),
             FaultCode::Corrupt => write!(f, "its bytes had the wrong checksum in {d} downloads"),
             FaultCode::UsedUp => write!(f, "what the endpoint allows in a month is used up"),
         }

@@ -1,6 +1,7 @@
 //! Plain values that every floor may use: state words, ranges, limits, fault codes, the clock,
 //! and where a key stands in the staging directory. No I/O, no shared memory.
 
+pub mod bytes;
 pub mod clock;
 pub mod connections;
 pub mod event;

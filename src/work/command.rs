@@ -6,8 +6,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
-use crate::sys::command::{end_children, kill_group, spawn_group};
+use crate::sys::command::{end_children, end_group, kill_group, spawn_group, wait_for};
 use crate::task::{Template, Value, expand_argv};
 use crate::values::{Fault, FaultCode};
 
@@ -16,6 +17,9 @@ use super::outcome::Failure;
 
 /// How much of the end of a command's output is shown when it fails.
 const END_BYTES: u64 = 2000;
+
+/// How long a command that has run too long gets to end by itself.
+const MERCY: Duration = Duration::from_secs(5);
 
 /// Runs the command of a job and waits for it. Returns the file with what it printed.
 pub(super) fn run(
@@ -39,7 +43,7 @@ pub(super) fn run(
         .stdout(file)
         .stderr(second);
     environment(&mut command, job, table_path);
-    let mut child = spawn_group(&mut command).map_err(|error| {
+    let mut child = spawn_group(&mut command, job.task.memory).map_err(|error| {
         let program = program.to_string_lossy();
         Failure::processor(format!(
             "the command {program:?} cannot be started: {error}"
@@ -48,15 +52,22 @@ pub(super) fn run(
     let group = child.id();
     // If this worker dies, the coordinator ends the group.
     let noted = job.table.set_group(group);
-    let status = child.wait();
+    let status = wait_for(&mut child, job.task.timeout);
+    let timed_out = matches!(status, Ok(None));
+    if timed_out {
+        end_group(group);
+        let _ = wait_for(&mut child, Some(MERCY));
+    }
     kill_group(group);
+    let _ = child.wait();
     // What has left the group is ours now that its parent is gone.
     end_children(|_| false);
     let _ = job.table.set_group(0);
     noted.map_err(Failure::processor)?;
     match status {
-        Ok(status) if status.success() => Ok(log),
-        Ok(status) => Err(failure(status, log)),
+        Ok(Some(status)) if status.success() => Ok(log),
+        Ok(Some(status)) => Err(failure(status, log)),
+        Ok(None) => Err(too_long(job, log)),
         Err(error) => Err(Failure::processor(error)),
     }
 }
@@ -115,6 +126,16 @@ fn environment(command: &mut Command, job: &Job<'_>, table_path: &str) {
         .env("COTEC_SCRATCH", job.scratch())
         .env("COTEC_THREADS", job.threads().to_string())
         .envs(&job.task.env);
+}
+
+fn too_long(job: &Job<'_>, log: PathBuf) -> Failure {
+    let seconds = job.task.timeout.unwrap_or_default().as_secs_f64();
+    let end = end_of(&log).unwrap_or_default();
+    Failure {
+        fault: Fault::new(FaultCode::TimedOut, seconds.ceil() as u32),
+        error: format!("the command ran longer than the {seconds} s of its task and was ended"),
+        log: Some((log, end)),
+    }
 }
 
 fn failure(status: ExitStatus, log: PathBuf) -> Failure {

@@ -51,7 +51,7 @@ pub struct WorkConfig<'a> {
 /// The table's; failures of jobs are in the table and do not end the worker.
 pub fn run(table: &Table, config: &WorkConfig<'_>) -> Result<(), TableError> {
     loop {
-        if table.phase()? == Phase::Stopping {
+        if table.phase()? >= Phase::Finishing {
             return Ok(());
         }
         if let Some(claim) = table.claim_job()? {
@@ -90,6 +90,14 @@ fn run_job(table: &Table, config: &WorkConfig<'_>, claim: JobClaim) -> Result<()
         outcome
     });
     result.seconds = begun.elapsed().as_secs_f64();
+    if let Err(failure) = &outcome
+        && again(config, number, claim.attempt, failure.fault)
+    {
+        let error = &failure.error;
+        table.note(&format!("{name} is run again after a pause: {error}"))?;
+        table.postpone_job(claim, failure.fault)?;
+        return Ok(());
+    }
     let outcome = outcome.map_err(|failure| {
         result.error = Some(failure.error);
         if let Some((log, end)) = failure.log {
@@ -108,6 +116,14 @@ fn run_job(table: &Table, config: &WorkConfig<'_>, claim: JobClaim) -> Result<()
     )?;
     table.finish_job(claim, outcome)?;
     Ok(())
+}
+
+/// Whether a job whose processor failed in this attempt is to be run again.
+fn again(config: &WorkConfig<'_>, task: u32, attempt: u32, fault: Fault) -> bool {
+    use FaultCode::{NoOutput, Processor, ProcessorKilled, TimedOut};
+    let processor = [NoOutput, Processor, ProcessorKilled, TimedOut].contains(&fault.code);
+    let task = config.jobfile.tasks.get(task as usize);
+    processor && task.is_some_and(|task| attempt <= task.retries)
 }
 
 fn prepare<'a>(

@@ -317,3 +317,24 @@ fn a_file_that_cannot_be_read_says_so() {
         read()
     );
 }
+
+#[test]
+fn limits_of_commands_are_checked() {
+    for (line, said) in [
+        ("timeout = 0", "number of seconds above 0"),
+        ("timeout = -1.5", "number of seconds above 0"),
+        ("timeout = 1e12", "30 days at most"),
+        ("memory = \"lots\"", "such as \"4GiB\""),
+        ("memory = \"0\"", "such as \"4GiB\""),
+        ("retries = 101", "100 times at most"),
+    ] {
+        let text = format!(
+            "[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\nrun = [\"true\", \"{{B04}}\"]\n{line}\n"
+        );
+        let message = error("cotec.toml", &text, &Flags::default());
+        assert!(message.contains(said), "{line}: {message}");
+        assert!(message.contains(line), "{line}: {message}");
+    }
+    let text = "[products]\nprefix = \"\"\n[[task]]\nindex = \"ndvi\"\ntimeout = 5\n";
+    assert!(error("cotec.toml", text, &Flags::default()).contains("has no `run`"));
+}

@@ -319,3 +319,56 @@ fn a_later_result_replaces_an_earlier_one_and_a_failure_leaves_it() {
     assert_eq!(result(&sandbox), "second");
     until("nobody", || living(&sandbox).is_empty().then_some(()));
 }
+
+#[test]
+fn a_job_that_failed_is_run_again_as_often_as_its_task_says() {
+    let run = "[\"sh\", \"-c\", 'echo x >> tries; test $(wc -l < tries) -ge 3 && cp tries \"$0\"', \"{out}\"]";
+    let sandbox = sandbox(run);
+    let file = fs::read_to_string(sandbox.path("cotec.toml")).unwrap();
+    sandbox.job_file(&format!("{file}\nretries = 1\n"));
+    let outcome = sandbox.coord().serve().args(["--json"]).expect(1);
+    assert_eq!(fs::read_to_string(sandbox.path("tries")).unwrap(), "x\nx\n");
+    assert!(
+        outcome.stdout.contains("is run again after a pause"),
+        "{outcome}"
+    );
+    assert!(
+        outcome.stdout.contains("\"event\":\"job-waiting\""),
+        "{outcome}"
+    );
+    sandbox.job_file(&format!("{file}\nretries = 2\n"));
+    sandbox.coord().serve().expect(0);
+    assert_eq!(result(&sandbox), "x\nx\nx\n");
+}
+
+#[test]
+fn a_command_that_runs_too_long_is_ended_with_all_that_it_started() {
+    let stubborn = "[\"sh\", \"-c\", 'trap \"\" TERM; sleep 1000 & sleep 1000', \"{out}\"]";
+    let obedient =
+        "[\"sh\", \"-c\", 'trap \"echo asked; exit 1\" TERM; sleep 1000 & wait', \"{out}\"]";
+    for (run, said) in [(obedient, "asked"), (stubborn, "")] {
+        let sandbox = sandbox(run);
+        let file = fs::read_to_string(sandbox.path("cotec.toml")).unwrap();
+        sandbox.job_file(&format!("{file}\ntimeout = 0.3\n"));
+        let outcome = sandbox.coord().serve().expect(1);
+        assert!(
+            outcome.stderr.contains("ran longer than the 0.3 s"),
+            "{outcome}"
+        );
+        assert!(outcome.stderr.contains(said), "{outcome}");
+        assert_eq!(outcome.summary()["results"][0]["fault"], "timed-out");
+        until("nobody", || living(&sandbox).is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn a_command_gets_no_more_memory_than_its_task_says() {
+    // The shell's own string grows until the limit.
+    let run = "[\"sh\", \"-c\", 's=x; while [ ${#s} -lt 300000000 ]; do s=$s$s; done; echo ${#s} > \"$0\"', \"{out}\"]";
+    let sandbox = sandbox(run);
+    let file = fs::read_to_string(sandbox.path("cotec.toml")).unwrap();
+    sandbox.job_file(&format!("{file}\nmemory = \"100MB\"\n"));
+    sandbox.coord().serve().expect(1);
+    sandbox.job_file(&format!("{file}\nmemory = \"8GiB\"\n"));
+    sandbox.coord().serve().expect(0);
+}

@@ -38,8 +38,8 @@ fn sandbox(command: &str) -> Sandbox {
 
 const COPY: &str = r#"cp \"$1\" \"$2\""#;
 
-/// Sends a signal and waits for the end, which must come soon. A terminal sends SIGINT and SIGHUP
-/// to the whole process group; `kill` sends SIGTERM to one process.
+/// Sends a signal and waits for the end, which must come soon. A terminal sends SIGINT to the
+/// whole process group; `kill` sends SIGTERM to one process.
 fn interrupt(running: Running, signal: Signal, what: &str) -> Outcome {
     let begun = Instant::now();
     let one = signal == Signal::SIGTERM;
@@ -67,23 +67,9 @@ fn left_in_order(sandbox: &Sandbox, results: usize) {
     assert_eq!(found, results);
 }
 
-/// Whether this process, and so whatever it starts, ignores SIGHUP.
-fn hangups_are_ignored() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let ignored = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .unwrap();
-    u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 != 0
-}
-
 #[test]
 fn in_the_middle_of_downloads() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        if signal == Signal::SIGHUP && hangups_are_ignored() {
-            println!("SIGHUP: skipped, these tests run under nohup, and so would the run");
-            continue;
-        }
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let sandbox = sandbox(COPY);
         let gate = Gate::new(&sandbox.path("served"), &["p2/B02", "p3"]);
         // Listings pass: their prefix is in the query, where a slash is not plain.
@@ -115,7 +101,7 @@ fn in_the_middle_of_commands_that_do_not_want_to_end() {
                     while :; do sleep 1000; done";
     for (signal, json) in [(Signal::SIGINT, true), (Signal::SIGTERM, false)] {
         let sandbox = sandbox(stubborn);
-        let args: &[&str] = if json { &["--json"] } else { &[] };
+        let args: &[&str] = if json { &["--json"] } else { &["--grace", "0"] };
         let running = sandbox.coord().serve().args(args).spawn();
         until("both commands and all that they start", || {
             let living = living(&sandbox);
@@ -137,6 +123,78 @@ fn in_the_middle_of_commands_that_do_not_want_to_end() {
     }
 }
 
+const GATED: &str = r#"touch begun; while [ ! -e go ]; do sleep 0.02; done; cp \"$1\" \"$2\""#;
+
+#[test]
+fn sigterm_lets_running_jobs_finish_and_begins_no_other() {
+    let sandbox = sandbox(GATED);
+    let running = sandbox
+        .coord()
+        .serve()
+        .args(["--json", "--workers", "1"])
+        .spawn();
+    let begun = sandbox.path("begun");
+    until("a job to run", || begun.exists().then_some(()));
+    send(running.pid(), Signal::SIGTERM);
+    // It is said before anything else happens.
+    until("the request to be taken", || {
+        let said = fs::read_to_string(sandbox.path("stdout")).ok()?;
+        said.contains("asked to end").then_some(())
+    });
+    fs::write(sandbox.path("go"), "").unwrap();
+    let outcome = running.wait();
+    assert_eq!(outcome.code, Some(130), "{outcome}");
+    assert_eq!(outcome.count("/jobs/done"), 1, "{outcome}");
+    assert_eq!(outcome.count("/jobs/left"), 2, "{outcome}");
+    left_in_order(&sandbox, 1);
+    let again = sandbox.coord().serve().expect(0);
+    assert_eq!(again.count("/jobs/earlier"), 1);
+    left_in_order(&sandbox, 3);
+}
+
+#[test]
+fn after_the_grace_and_at_the_second_request_jobs_are_ended() {
+    for (grace, second) in [
+        ("1", None),
+        ("1000", Some(Signal::SIGTERM)),
+        ("1000", Some(Signal::SIGINT)),
+    ] {
+        let sandbox = sandbox(GATED);
+        let running = sandbox
+            .coord()
+            .serve()
+            .args(["--json", "--grace", grace])
+            .spawn();
+        let begun = sandbox.path("begun");
+        until("a job to run", || begun.exists().then_some(()));
+        send(running.pid(), Signal::SIGTERM);
+        until("the request to be taken", || {
+            let said = fs::read_to_string(sandbox.path("stdout")).ok()?;
+            said.contains("asked to end").then_some(())
+        });
+        if let Some(second) = second {
+            send(running.pid(), second);
+        }
+        let outcome = running.wait();
+        assert_eq!(outcome.code, Some(130), "{outcome}");
+        assert_eq!(outcome.count("/jobs/left"), 3, "{outcome}");
+        left_in_order(&sandbox, 0);
+    }
+}
+
+#[test]
+fn a_closed_terminal_ends_nothing() {
+    let sandbox = sandbox(GATED);
+    let running = sandbox.coord().serve().spawn();
+    let begun = sandbox.path("begun");
+    until("a job to run", || begun.exists().then_some(()));
+    send(-running.pid(), Signal::SIGHUP);
+    fs::write(sandbox.path("go"), "").unwrap();
+    let outcome = running.wait();
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    left_in_order(&sandbox, 3);
+}
+
 #[test]
 fn in_the_middle_of_native_processors() {
     let sandbox = Sandbox::new();
@@ -153,7 +211,8 @@ fn in_the_middle_of_native_processors() {
     let head = "workers = 2\n[store]\nbucket = \"b\"\n[products]\nprefix = \"\"\n";
     sandbox.job_file(&format!("{head}{}{}", task("one"), task("two")));
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let mut running = sandbox.coord().serve().args(["--json"]).spawn();
+        let args = ["--json", "--grace", "0"];
+        let mut running = sandbox.coord().serve().args(args).spawn();
         assert!(running.printed("\"event\":\"job-running\""));
         let outcome = interrupt(running, signal, "in the middle of native processors");
         none_left(&sandbox);

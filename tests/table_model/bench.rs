@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use cotec::table::{
-    EventReader, JobClaim, JobSpec, ObjectClaim, ObjectSpec, Phase, SlotId, Table, TableError,
+    EventReader, JobClaim, JobId, JobSpec, ObjectClaim, ObjectSpec, Phase, SlotId, Table,
+    TableError,
 };
 use cotec::values::{ByteRange, EventKind, Fault, Limits, ObjectState, Role};
 
@@ -164,7 +165,17 @@ impl Bench {
             | Step::ReleaseObject(_)
             | Step::PublishRange { .. }
             | Step::ForgetLanded(_) => return self.use_object(who, step),
-            Step::SetResult { .. } | Step::FinishJob { .. } => return self.use_job(who, step),
+            Step::SetResult { .. } | Step::FinishJob { .. } | Step::PostponeJob { .. } => {
+                return self.use_job(who, step);
+            }
+            Step::LookOn(job) => {
+                let jobs = self.model.jobs.len();
+                if jobs > 0 {
+                    let job = usize::from(*job) % jobs;
+                    self.model.look_on(member, job);
+                    self.agree(table.look_on(JobId(job as u32)), Ok(()))?;
+                }
+            }
             Step::RegisterObject { key, size, etag } => {
                 let (key, size) = (&names()[*key], SIZES[*size]);
                 let (etag, is_text) = &etags()[*etag];
@@ -433,7 +444,10 @@ impl Bench {
     }
 
     fn use_job(&mut self, who: u8, step: &Step) -> Told {
-        let (Step::SetResult { claim, .. } | Step::FinishJob { claim, .. }) = step else {
+        let (Step::SetResult { claim, .. }
+        | Step::FinishJob { claim, .. }
+        | Step::PostponeJob { claim, .. }) = step
+        else {
             return Ok(());
         };
         let Some((by, claim)) = self.job_claim(who, *claim) else {
@@ -446,6 +460,10 @@ impl Bench {
                 let text = vec![b's'; LENGTHS[*text]];
                 let model = self.model.set_result(member, claim, &text);
                 self.agree(table.set_job_result(claim, &text), model)?;
+            }
+            Step::PostponeJob { fault, .. } => {
+                let model = self.model.postpone_job(member, claim, *fault);
+                self.agree(table.postpone_job(claim, *fault), Ok(model))?;
             }
             Step::FinishJob { fault, .. } => {
                 let outcome = fault.map_or(Ok(()), Err);

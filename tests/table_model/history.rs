@@ -56,6 +56,11 @@ pub enum Step {
         claim: u8,
         text: usize,
     },
+    PostponeJob {
+        claim: u8,
+        fault: Fault,
+    },
+    LookOn(u8),
     FinishJob {
         claim: u8,
         fault: Option<Fault>,
@@ -224,6 +229,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (recent(), length()).prop_map(|(claim, text)| Step::SetResult { claim, text }),
         4 => (recent(), proptest::option::weighted(0.3, fault()))
             .prop_map(|(claim, fault)| Step::FinishJob { claim, fault }),
+        1 => (recent(), fault()).prop_map(|(claim, fault)| Step::PostponeJob { claim, fault }),
+        1 => any::<u8>().prop_map(Step::LookOn),
     ];
     let rest = prop_oneof![
         3 => (any::<u8>(), any::<bool>(), 1u32..4)

@@ -409,7 +409,7 @@ impl Model {
         Ok(job)
     }
 
-    fn look_on(&mut self, by: Member, job: usize) {
+    pub fn look_on(&mut self, by: Member, job: usize) {
         if self.jobs[job].state != JobState::Waiting {
             return;
         }
@@ -475,6 +475,18 @@ impl Model {
             Err(fault) => self.fail_job(by, job, fault),
         }
         true
+    }
+
+    pub fn postpone_job(&mut self, by: Member, claim: JobClaim, fault: Fault) -> bool {
+        let runs = self.runs(by, claim);
+        if runs {
+            let job = claim.job.0 as usize;
+            self.jobs[job].state = JobState::Waiting;
+            self.jobs[job].owner = Owner::NONE;
+            let bits = fault.to_bits().into();
+            self.happened(by, EventKind::JobPostponed, job, bits);
+        }
+        runs
     }
 
     pub fn set_result(&mut self, by: Member, claim: JobClaim, result: &[u8]) -> Answer<()> {

@@ -29,7 +29,7 @@ pub const SCENARIOS: &[Scenario] = &[
 
 /// Works until the run is over.
 pub fn works(t: Table) {
-    while t.phase().unwrap() != Phase::Stopping && !t.finished().unwrap() {
+    while t.phase().unwrap() < Phase::Finishing && !t.finished().unwrap() {
         match t.claim_job().unwrap() {
             Some(claim) => assert!(t.finish_job(claim, Ok(())).unwrap()),
             None => sleep(&t),
@@ -98,6 +98,6 @@ fn stop_against_sleep(w: &mut World) {
     job(&w.table, "job", &[slot]);
     w.process("worker a", works);
     w.process("worker b", works);
-    w.process("stopper", |t| t.set_phase(Phase::Stopping).unwrap());
+    w.process("stopper", |t| t.set_phase(Phase::Finishing).unwrap());
     w.race();
 }

@@ -152,7 +152,7 @@ pub const SLOW: [Operation; 6] = [
     }),
 ];
 
-pub const QUICK: [Operation; 56] = [
+pub const QUICK: [Operation; 58] = [
     ("look", |_, t| look(t)),
     ("object", |g, t| t.object(g.slot()).map(drop)),
     ("object_state", |g, t| t.object_state(g.slot()).map(drop)),
@@ -287,6 +287,11 @@ pub const QUICK: [Operation; 56] = [
     ("finish_job", |g, t| {
         t.finish_job(g.job_claim(), Ok(())).map(drop)
     }),
+    ("postpone_job", |g, t| {
+        let fault = g.fault();
+        t.postpone_job(g.job_claim(), fault).map(drop)
+    }),
+    ("look_on", |g, t| t.look_on(g.job_claim().job)),
     ("finish_job badly", |g, t| {
         t.finish_job(g.job_claim(), Err(g.fault())).map(drop)
     }),
@@ -297,10 +302,8 @@ pub const QUICK: [Operation; 56] = [
     }),
     ("phase", |_, t| t.phase().map(drop)),
     ("set_phase", |g, t| {
-        t.set_phase(
-            g.dice
-                .pick(&[Phase::Planning, Phase::Planned, Phase::Stopping]),
-        )
+        use Phase::{Finishing, Planned, Planning, Stopping};
+        t.set_phase(g.dice.pick(&[Planning, Planned, Finishing, Stopping]))
     }),
     ("planned", |_, t| t.planned(3)),
     ("processes", |_, t| t.processes().map(drop)),

@@ -23,6 +23,9 @@ const LANDING_AT_THE_END: Duration = Duration::from_secs(3);
 /// A body that brings fewer bytes in a second is as good as silent.
 const LEAST_PER_SECOND: u64 = 1 << 10;
 
+/// A look that comes so late finds sockets full that nobody has read.
+const HELD_UP: Duration = Duration::from_secs(1);
+
 /// A request that is this old is not asked for a second time yet.
 const YOUNG: Duration = Duration::from_secs(1);
 /// A request is slow when it needs so many times what others need.
@@ -70,7 +73,11 @@ fn look(engine: &Rc<Engine>, usual: &mut Usual) -> Result<(), TableError> {
     engine.store.budget().beat();
     engine.close_idle(now);
     let thinking = engine.store.config().stall_timeout;
+    let held_up = usual.held_up(now);
     for flight in engine.flights.borrow().iter() {
+        if held_up {
+            flight.moved.set((now, flight.doing.get(), flight.at.get()));
+        }
         look_for_silence(flight, now, thinking, starved);
     }
     engine.pump()?;
@@ -118,6 +125,13 @@ struct Usual {
 }
 
 impl Usual {
+    /// Whether this process has not looked for so long that silence says nothing of the store: its
+    /// disk held it up, or it was stopped.
+    fn held_up(&self, now: Instant) -> bool {
+        let since = |before| now.saturating_duration_since(before);
+        self.at.is_some_and(|before| since(before) > HELD_UP)
+    }
+
     /// Learns from the last moments in which at least two requests were under way.
     fn look(&mut self, engine: &Engine, now: Instant) {
         let bytes = engine.bytes.get();

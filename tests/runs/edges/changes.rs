@@ -172,3 +172,40 @@ fn a_store_that_stays_busy_fails_the_object_in_the_end() {
     only_p2_failed(&sandbox, &ended, "p2/big", "server", "503");
     assert_eq!(served.gets("p2/big"), 6);
 }
+
+#[test]
+fn a_connection_that_goes_silent_is_replaced() {
+    let big: Vec<u8> = (0..20 * MIB).map(|at| (at % 233) as u8).collect();
+    let bucket = products(big.clone()).answering(|key, number| match (key, number) {
+        ("p2/big", 1) => Answer::Silent,
+        _ => Answer::Plain,
+    });
+    let (sandbox, served) = (Sandbox::new(), bucket.serve());
+    sandbox.job_file(&copy_directory(&["p1", "p2", "p3"]));
+    // With one connection nobody but its successor can have the rest.
+    let flags = ["--connections", "1", "--stall-timeout", "2", "--json"];
+    let ended = served.to(sandbox.coord()).args(flags).expect(0);
+    assert!(fs::read(sandbox.path("out/p2/copy/big")).unwrap() == big);
+    let events = ended.events();
+    let retries = events.iter().filter(|event| event["event"] == "retry");
+    let faults: Vec<&Value> = retries.map(|event| &event["fault"]).collect();
+    assert_eq!(faults, ["unreachable"]);
+}
+
+#[test]
+fn a_slow_part_at_the_end_is_asked_for_a_second_time() {
+    let big: Vec<u8> = (0..20 * MIB).map(|at| (at % 229) as u8).collect();
+    let bucket = products(big.clone()).answering(|key, number| match (key, number) {
+        ("p2/big", 1) => Answer::Slow,
+        _ => Answer::Plain,
+    });
+    let (sandbox, served) = (Sandbox::new(), bucket.serve());
+    sandbox.job_file(&copy_directory(&["p1", "p2", "p3"]));
+    let flags = ["--connections", "4", "--json"];
+    let ended = served.to(sandbox.coord()).args(flags).expect(0);
+    assert!(fs::read(sandbox.path("out/p2/copy/big")).unwrap() == big);
+    // Three parts, and the second request; no request has failed.
+    assert!(served.gets("p2/big") > 3);
+    let events = ended.events();
+    assert!(events.iter().all(|event| event["event"] != "retry"));
+}

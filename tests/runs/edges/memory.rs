@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use cotec::store::embedded::serve_service;
 use futures_util::stream;
@@ -27,6 +28,10 @@ pub enum Answer {
     Busy,
     /// Half of the bytes, and then the connection breaks.
     Half,
+    /// Half of the bytes, and then nothing more for an hour.
+    Silent,
+    /// The object, in pieces of 16 KiB, twenty a second.
+    Slow,
     /// From now on the object holds this, with an ETag of its own.
     Replaced(Vec<u8>),
 }
@@ -126,6 +131,21 @@ impl Drop for Served {
 
 struct Service(Arc<Bucket>);
 
+/// Bytes in pieces, with a pause before each but the first.
+fn pieces(bytes: Vec<u8>, size: usize, pause: Duration) -> StreamingBlob {
+    let rest = (bytes::Bytes::from(bytes), false);
+    StreamingBlob::wrap(stream::unfold(rest, move |(mut bytes, begun)| async move {
+        if bytes.is_empty() {
+            return None;
+        }
+        if begun {
+            tokio::time::sleep(pause).await;
+        }
+        let piece = bytes.split_to(size.min(bytes.len()));
+        Some((Ok::<_, std::io::Error>(piece), (bytes, true)))
+    }))
+}
+
 fn body(bytes: Vec<u8>, whole: bool) -> StreamingBlob {
     if whole {
         return StreamingBlob::from(s3s::Body::from(bytes));
@@ -148,12 +168,14 @@ impl S3 for Service {
             *count += 1;
             *count - 1
         };
-        let mut whole = true;
+        let (mut whole, mut paced) = (true, None);
         match (bucket.choose)(&input.key, number) {
             Answer::Plain => {}
             Answer::Gone => return Err(s3_error!(NoSuchKey)),
             Answer::Busy => return Err(s3_error!(SlowDown)),
             Answer::Half => whole = false,
+            Answer::Silent => paced = Some((None, Duration::from_secs(3600))),
+            Answer::Slow => paced = Some((Some(16 << 10), Duration::from_millis(50))),
             Answer::Replaced(bytes) => {
                 let mut objects = bucket.objects.lock().unwrap();
                 objects.insert(input.key.clone(), bytes);
@@ -179,7 +201,13 @@ impl S3 for Service {
             content_length: Some(part.len() as i64),
             content_range,
             e_tag: etag,
-            body: Some(body(part, whole)),
+            body: Some(match paced {
+                None => body(part, whole),
+                Some((size, pause)) => {
+                    let half = (part.len() / 2).max(1);
+                    pieces(part, size.unwrap_or(half), pause)
+                }
+            }),
             ..Default::default()
         }))
     }

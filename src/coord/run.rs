@@ -104,6 +104,9 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     let stopped = stopped?;
     let seconds = now_ns().saturating_sub(begun_ns) as f64 / 1e9;
     let code = verdict(&supervisor, stopped)?;
+    if code == ExitCode::Done {
+        staging.tidy();
+    }
     let ending = Ending {
         table: &shared.table,
         jobfile: &shared.jobfile,

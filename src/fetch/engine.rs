@@ -23,10 +23,13 @@ use super::backoff::Backoff;
 use super::bell::Bell;
 use super::config::FetchConfig;
 use super::control::{Control, Setting};
+use super::doubts::Doubts;
 use super::error::FetchError;
-use super::object::{Object, say};
+use super::integrity::Verifier;
+use super::manifests::Manifests;
+use super::object::say;
 use super::part::{CalledOff, Flight, Part};
-use super::queue::Queue;
+use super::queue::{Next, Queue};
 use super::request::{self, Surroundings};
 use super::retry::{self, Class};
 use super::wire::{Connection, Wire};
@@ -36,6 +39,13 @@ use super::wire::{Connection, Wire};
 const KEPT_IDLE: Duration = Duration::from_secs(15);
 /// How long a line sleeps at most before it asks the budget again.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Objects under way at most, but for those that wait for a manifest: each has its file open twice
+/// while it is compared.
+const UNDER_WAY: usize = 256;
+
+/// Objects that need no request are begun so many at a time: others are to get their turn.
+const AT_ONCE: usize = 256;
 
 /// Everything of a downloader; one for each process, used by one thread.
 pub(super) struct Engine {
@@ -60,6 +70,11 @@ pub(super) struct Engine {
     pub answers: Cell<u64>,
     /// Rung when a line begins to work.
     pub at_work: Notify,
+    pub verifier: Verifier,
+    pub manifests: RefCell<Manifests>,
+    pub doubts: RefCell<Doubts>,
+    /// No object is begun until one has ended.
+    pub held_up: Cell<bool>,
     pub bell: Arc<Bell>,
     pub over: Cell<bool>,
     /// Why the downloader cannot go on: the table is damaged or full.
@@ -101,6 +116,7 @@ impl Engine {
         wire: Wire,
         config: FetchConfig,
         queue: Queue,
+        verifier: Verifier,
         bell: Arc<Bell>,
     ) -> Engine {
         let control = Control::new(config.connections);
@@ -120,6 +136,10 @@ impl Engine {
             bytes: Cell::new(0),
             answers: Cell::new(0),
             at_work: Notify::new(),
+            verifier,
+            manifests: RefCell::default(),
+            doubts: RefCell::default(),
+            held_up: Cell::new(false),
             bell,
             over: Cell::new(false),
             broken: RefCell::new(None),
@@ -281,14 +301,27 @@ impl Engine {
         if let Some(part) = self.waiting.take() {
             return Ok(Some(part));
         }
-        let part = self.take_part(now)?;
+        let mut at_once = Vec::new();
+        let part = self.take_part(now, &mut at_once)?;
+        for next in at_once {
+            match next {
+                Next::Landed(object) => self.landed(&object)?,
+                Next::Ended(slot) => self.ended(slot)?,
+                Next::Begun | Next::Nothing => {}
+            }
+        }
         if part.is_some() {
             self.backoff.borrow_mut().begins(now);
         }
         Ok(part)
     }
 
-    fn take_part(&self, now: Instant) -> Result<Option<Rc<Part>>, TableError> {
+    /// `at_once` gets the objects that have nothing to be fetched.
+    fn take_part(
+        &self,
+        now: Instant,
+        at_once: &mut Vec<Next>,
+    ) -> Result<Option<Rc<Part>>, TableError> {
         let mut queue = self.queue.borrow_mut();
         let part = queue.due(now, || self.backoff.borrow_mut().retry(now));
         if part.is_some() {
@@ -300,11 +333,29 @@ impl Engine {
             if part.is_some() {
                 return Ok(part);
             }
-            let (root, tree) = (&self.config.staging, &self.config.tree);
-            if !queue.begin_next(&self.table, root, tree)? {
-                self.starved.set(true);
-                self.bell.hungry();
+            if queue
+                .len()
+                .saturating_sub(self.manifests.borrow().waiting())
+                >= UNDER_WAY
+            {
+                self.held_up.set(true);
                 return Ok(None);
+            }
+            let (root, tree) = (&self.config.staging, &self.config.tree);
+            match queue.begin_next(&self.table, root, tree)? {
+                Next::Begun => {}
+                Next::Nothing => {
+                    self.starved.set(true);
+                    self.bell.hungry();
+                    return Ok(None);
+                }
+                other => {
+                    at_once.push(other);
+                    if at_once.len() >= AT_ONCE {
+                        self.bell.rung.notify_one();
+                        return Ok(None);
+                    }
+                }
             }
         }
     }
@@ -392,18 +443,7 @@ impl Engine {
         }
         part.object.taken_back();
         if part.object.over() {
-            self.object_over(&part.object)?;
-        }
-        Ok(())
-    }
-
-    /// All parts of an object have landed, or it was given up.
-    fn object_over(&self, object: &Rc<Object>) -> Result<(), TableError> {
-        let mut queue = self.queue.borrow_mut();
-        object.complete(&self.table, &mut queue.landed)?;
-        queue.ended(object);
-        if queue.is_empty() {
-            self.bell.rung.notify_one();
+            self.landed(&part.object)?;
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::store::{ErrorKind, StoreError};
-use crate::values::{ByteRange, Fault, FaultCode};
+use crate::store::{ErrorKind, StoreError, Sum};
+use crate::values::{ByteRange, Fault, FaultCode, Verified};
 
 /// Why a part could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,18 @@ pub enum FetchError {
     Long {
         /// What was asked for.
         range: ByteRange,
+    },
+    /// The bytes are not those that a checksum speaks of.
+    #[error("the bytes of the download number {downloads} have {found}, but {} {expected}", says(*by))]
+    Corrupt {
+        /// What the bytes should have.
+        expected: Sum,
+        /// What they have.
+        found: Sum,
+        /// Who says what they should have.
+        by: Verified,
+        /// How often the object was downloaded.
+        downloads: u32,
     },
     /// The staging directory could not be written.
     #[error("{}: {source}", path.display())]
@@ -68,11 +80,21 @@ impl FetchError {
             }
             FetchError::Short { .. } => Fault::new(FaultCode::Unreachable, attempts),
             FetchError::Long { .. } => Fault::new(FaultCode::Protocol, 0),
+            FetchError::Corrupt { .. } => Fault::new(FaultCode::Corrupt, attempts),
             FetchError::Staging { source, .. } | FetchError::InTheWay { source, .. } => {
                 let errno = source.raw_os_error().unwrap_or(0).unsigned_abs();
                 Fault::new(FaultCode::Staging, errno)
             }
         }
+    }
+}
+
+/// Who says what the bytes should be.
+fn says(by: Verified) -> &'static str {
+    match by {
+        Verified::Manifest => "the product's manifest.safe says",
+        Verified::Md5 => "its ETag says",
+        _ => "the store says",
     }
 }
 

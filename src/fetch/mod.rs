@@ -10,16 +10,22 @@
 //!   until they may be asked for again.
 //! - `engine` has the lines, each a connection at work; `request` is one request, over the
 //!   `wire`; `retry` and `backoff` say what a failure means for its part and for all.
+//! - `landing` has the files that bytes land in, with a record for the next run; `inspect` holds
+//!   what has landed to what is known of it, by [`integrity`] and `manifests`, before it is ready.
 //! - `pace` looks ten times a second: connections, silence, and the slowest at the end.
 
 mod backoff;
 mod bell;
 mod config;
 mod control;
+mod doubts;
 mod engine;
 mod error;
+mod inspect;
 pub mod integrity;
 mod landed;
+mod landing;
+mod manifests;
 mod object;
 mod pace;
 mod part;

@@ -1,20 +1,22 @@
 //! One object on its way: its claim, its landing file, and what is missing.
 
 use std::cell::{Cell, RefCell};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use reqwest::header::HeaderMap;
 
+use crate::store::Sum;
 use crate::sys::death;
 use crate::table::{ObjectClaim, Table, TableError};
-use crate::values::{ByteRange, Fault, staged};
+use crate::values::{ByteRange, Fault, FaultCode, Verified, staged};
 
 use super::error::FetchError;
+use super::integrity::{Expectation, Said};
 use super::landed::Landed;
+use super::landing::{Landing, Landings};
 use super::parts::Gaps;
-use super::staging::{self, Landing};
+use super::staging;
 
 /// An object that this process has claimed.
 #[derive(Debug)]
@@ -35,18 +37,20 @@ pub(super) struct Object {
     fetched: Cell<u64>,
     /// Why it cannot be completed.
     fault: Cell<Option<Fault>>,
-    /// The fields of the first good answer, which may tell checksums.
-    answer: RefCell<Option<HeaderMap>>,
+    /// What the answers of this download said of its bytes.
+    said: RefCell<Said>,
+    /// The sum of its bytes when they were wrong last.
+    pub found: Cell<Option<Sum>>,
+    /// How often it was downloaded, this time included.
+    pub downloads: Cell<u32>,
 }
 
 /// What became of a claim.
 pub(super) enum Begun {
-    /// There are parts to fetch.
-    Parts(Rc<Object>),
-    /// Nothing to fetch: it is published already.
-    Complete,
-    /// It failed.
-    Failed,
+    /// There are parts to fetch, or all of them have landed earlier.
+    Landing(Rc<Object>),
+    /// It was in staging and is published, or it failed.
+    Ended,
 }
 
 impl Object {
@@ -55,40 +59,42 @@ impl Object {
         table: &Table,
         root: &Path,
         tree: &staged::Tree,
-        landed: &mut Landed,
+        (landed, landings): (&Landed, &mut Landings),
         claim: ObjectClaim,
     ) -> Result<Begun, TableError> {
         let (key, size) = (table.key(claim.slot)?, table.size(claim.slot)?);
         let etag = table.etag(claim.slot)?;
         let target = tree.path(root, &key);
         let there = staged::find(root, target.clone());
-        if landed.holds(&key, size, etag.as_deref(), &there) {
+        if let Some(verified) = landed.holds(&key, size, etag.as_deref(), &there) {
             // What kept it from its own place may have gone.
             if there != target {
                 let _ = staging::place(root, &there, &target);
             }
-            table.publish_object(claim, 0)?;
-            return Ok(Begun::Complete);
+            table.publish_verified(claim, 0, verified)?;
+            return Ok(Begun::Ended);
         }
-        let landing = match staging::open_landing(root, claim.slot.0, claim.attempt, size) {
+        let landing = match landings.take(claim, &key, size, etag.as_deref()) {
             Ok(landing) => landing,
             Err(source) => {
                 let error = FetchError::Staging {
                     path: target,
                     source,
                 };
-                let _ = fs::remove_file(staged::landing_path(root, claim.slot.0, claim.attempt));
                 say(table, &key, &error)?;
                 table.fail_object(claim, error.fault(1))?;
-                return Ok(Begun::Failed);
+                return Ok(Begun::Ended);
             }
         };
-        if !landing.adopted {
+        if landing.adopted {
+            for range in &landing.ranges {
+                table.publish_range(claim, *range)?;
+            }
+        } else {
             table.forget_landed(claim)?;
         }
         let gaps = Gaps::new(size, &table.ranges_ready(claim.slot)?);
-        let whole = gaps.is_empty();
-        let object = Object {
+        Ok(Begun::Landing(Rc::new(Object {
             claim,
             key,
             size,
@@ -100,13 +106,10 @@ impl Object {
             given: Cell::new(0),
             fetched: Cell::new(0),
             fault: Cell::new(None),
-            answer: RefCell::new(None),
-        };
-        if whole {
-            object.complete(table, landed)?;
-            return Ok(Begun::Complete);
-        }
-        Ok(Begun::Parts(Rc::new(object)))
+            said: RefCell::new(Said::new(landings.bucket())),
+            found: Cell::new(None),
+            downloads: Cell::new(1),
+        })))
     }
 
     /// Gives the next part out.
@@ -149,19 +152,43 @@ impl Object {
         self.fetched.set(self.fetched.get() + bytes);
     }
 
-    /// Keeps the fields of its first good answer.
-    pub fn answered(&self, headers: HeaderMap) {
-        self.answer.borrow_mut().get_or_insert(headers);
+    /// Takes in what the answer for a range said.
+    pub fn answered(&self, range: ByteRange, headers: &HeaderMap) {
+        let text = |name: &str| headers.get(name)?.to_str().ok();
+        self.said.borrow_mut().hear(range, self.size, text);
+    }
+
+    /// What its bytes have to be, given what its product's manifest says, and whether ETags are
+    /// known to be no MD5s.
+    pub fn expectation(&self, manifest: Option<Sum>, opaque: bool) -> Expectation {
+        let etag = self.etag.as_deref().filter(|_| !opaque);
+        Expectation::of(etag, &self.said.borrow(), manifest)
+    }
+
+    /// Forgets all that has landed: it is fetched once more.
+    pub fn fetch_again(&self, table: &Table) -> Result<(), TableError> {
+        self.landing.forget();
+        table.forget_landed(self.claim)?;
+        self.gaps.replace(Gaps::new(self.size, &[]));
+        self.said.borrow_mut().forget();
+        self.downloads.set(self.downloads.get() + 1);
+        Ok(())
     }
 
     /// Ends the object: to its final place and ready, or failed.
-    pub fn complete(&self, table: &Table, landed: &mut Landed) -> Result<(), TableError> {
+    pub fn complete(
+        &self,
+        table: &Table,
+        landed: &mut Landed,
+        verified: Verified,
+    ) -> Result<(), TableError> {
         if self.fault.get().is_none() {
             let (etag, target) = (self.etag.as_deref(), &self.target);
-            let placed = staging::place(&self.root, &self.landing.path, target).and_then(|at| {
-                let added = landed.add(&self.key, self.size, etag, &at);
-                added.map_err(FetchError::staging(&at))
-            });
+            // The record first: if we die in between, the landing file is still known.
+            let placed = landed
+                .add(&self.key, self.size, etag, &self.landing.file, verified)
+                .map_err(FetchError::staging(target))
+                .and_then(|()| staging::place(&self.root, &self.landing.path, target));
             if let Err(error) = placed {
                 self.fault.set(Some(error.fault(1)));
                 say(table, &self.key, &error)?;
@@ -170,10 +197,16 @@ impl Object {
         match self.fault.get() {
             None => {
                 death::point("object-placed");
-                table.publish_object(self.claim, self.fetched.get())?
+                self.landing.placed();
+                table.publish_verified(self.claim, self.fetched.get(), verified)?
             }
             Some(fault) => {
-                let _ = fs::remove_file(&self.landing.path);
+                // What was not to be had now may be to be had by the next run.
+                let keep = matches!(
+                    fault.code,
+                    FaultCode::Unreachable | FaultCode::Server | FaultCode::Refused
+                );
+                self.landing.leave(keep);
                 table.fail_object(self.claim, fault)?
             }
         };

@@ -40,7 +40,8 @@ pub(super) async fn keep(engine: Rc<Engine>) -> Result<(), TableError> {
     while !engine.over.get() {
         let at_rest = engine.busy.get() == 0
             && !engine.queue.borrow().has_parked()
-            && engine.waiting.borrow().is_none();
+            && engine.waiting.borrow().is_none()
+            && engine.doubts.borrow().is_empty();
         if at_rest {
             // Idle connections are closed even when nothing happens, and soon where others wait.
             let long = match engine.store.budget().profile().connections {
@@ -81,6 +82,7 @@ fn look(engine: &Rc<Engine>, usual: &mut Usual) -> Result<(), TableError> {
         look_for_silence(flight, now, thinking, starved);
     }
     engine.pump()?;
+    engine.settle()?;
     usual.look(engine, now);
     if starved {
         second_requests(engine, usual, now);

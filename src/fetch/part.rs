@@ -71,8 +71,10 @@ impl Part {
         if whole > from {
             self.published.set(whole);
             death::point("part-landed");
+            let range = ByteRange::new(from, whole);
+            self.object.landing.landed(range);
             // A claim that was taken away is noticed when the object ends.
-            let _ = table.publish_range(self.object.claim, ByteRange::new(from, whole));
+            let _ = table.publish_range(self.object.claim, range);
         }
     }
 

@@ -3,16 +3,23 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use crate::store::S3Store;
 use crate::table::{Phase, Table, TableError};
 
 use super::bell::Bell;
 use super::config::FetchConfig;
 use super::engine::Engine;
+use super::integrity::{Checked, Verifier};
 use super::landed::Landed;
+use super::landing::Landings;
 use super::pace;
 use super::queue::Queue;
 use super::wire::Wire;
+
+/// Threads that compare landed files with what they have to be.
+const VERIFIERS: usize = 2;
 
 /// Fetches wanted objects until the run is over. `table` must have joined. Starts one thread
 /// and a tokio runtime, so the process must not fork afterwards.
@@ -24,7 +31,7 @@ use super::wire::Wire;
 /// Where anything that it runs does, so that nobody waits for it.
 pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), TableError> {
     let no_memory = |what| move |source| TableError::NoMemory { what, source };
-    let landed = Landed::open(&config.staging, store.bucket())
+    let landed = Landed::open(&config.staging, store.bucket(), &config.tree)
         .map_err(no_memory("the record of landed objects"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -35,12 +42,24 @@ pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), Tab
     let bell = Arc::new(Bell::default());
     // Before anybody looks for wanted objects.
     let listener = bell.listen(table)?;
-    let queue = Queue::new(landed);
-    let engine = Engine::new(table.clone(), store, wire, config, queue, Arc::clone(&bell));
+    let landings = Landings::open(&config.staging, store.bucket());
+    let queue = Queue::new(landed, landings);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (verifier, checked) = Verifier::start(cores.min(VERIFIERS));
+    let engine = Engine::new(
+        table.clone(),
+        store,
+        wire,
+        config,
+        queue,
+        verifier,
+        Arc::clone(&bell),
+    );
     let engine = Rc::new(engine);
     let local = tokio::task::LocalSet::new();
     let outcome = local.block_on(&runtime, async {
         engine.spawn(pace::keep(Rc::clone(&engine)));
+        engine.spawn(conclude(Rc::clone(&engine), checked));
         let outcome = watch(&engine).await;
         engine.over.set(true);
         engine.broken.take().map_or(outcome, Err)
@@ -56,6 +75,17 @@ pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), Tab
     // It can be claimed by the next downloader, with what has landed.
     for object in engine.queue.borrow().active() {
         table.release_object(object.claim)?;
+    }
+    Ok(())
+}
+
+/// Takes what the verifier found.
+async fn conclude(
+    engine: Rc<Engine>,
+    mut checked: UnboundedReceiver<Checked>,
+) -> Result<(), TableError> {
+    while let Some(checked) = checked.recv().await {
+        engine.checked(checked)?;
     }
     Ok(())
 }

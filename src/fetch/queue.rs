@@ -9,6 +9,7 @@ use crate::table::{SlotId, Table, TableError};
 use crate::values::staged::Tree;
 
 use super::landed::Landed;
+use super::landing::Landings;
 use super::object::{Begun, Object};
 use super::part::Part;
 
@@ -24,10 +25,23 @@ pub(super) struct Queue {
     /// All objects that are not ended.
     active: HashMap<SlotId, Rc<Object>>,
     pub landed: Landed,
+    landings: Landings,
+}
+
+/// What came of looking for the next wanted object.
+pub(super) enum Next {
+    /// There is none.
+    Nothing,
+    /// It has parts to give out.
+    Begun,
+    /// All of it has landed earlier.
+    Landed(Rc<Object>),
+    /// It was in staging, or it failed.
+    Ended(SlotId),
 }
 
 impl Queue {
-    pub fn new(landed: Landed) -> Queue {
+    pub fn new(landed: Landed, landings: Landings) -> Queue {
         Queue {
             cursor: 0,
             cutting: VecDeque::new(),
@@ -35,6 +49,7 @@ impl Queue {
             parked_so_far: 0,
             active: HashMap::new(),
             landed,
+            landings,
         }
     }
 
@@ -45,6 +60,16 @@ impl Queue {
 
     pub fn has_parked(&self) -> bool {
         !self.parked.is_empty()
+    }
+
+    /// How many objects are taken on.
+    pub fn len(&self) -> usize {
+        self.active.len()
+    }
+
+    /// An object that is not ended.
+    pub fn get(&self, slot: SlotId) -> Option<Rc<Object>> {
+        self.active.get(&slot).cloned()
     }
 
     /// All objects that are not ended.
@@ -89,25 +114,35 @@ impl Queue {
         None
     }
 
-    /// Begins the next wanted object; false when there is none.
+    /// Gives an object's parts out once more, before all others.
+    pub fn again(&mut self, object: &Rc<Object>) {
+        self.cutting.push_front(Rc::clone(object));
+    }
+
+    /// Begins the next wanted object.
     pub fn begin_next(
         &mut self,
         table: &Table,
         root: &std::path::Path,
         tree: &Tree,
-    ) -> Result<bool, TableError> {
+    ) -> Result<Next, TableError> {
         while let Some(slot) = table.next_wanted(&mut self.cursor)? {
             let Some(claim) = table.claim_object(slot)? else {
                 continue;
             };
-            let begun = Object::begin(table, root, tree, &mut self.landed, claim)?;
-            if let Begun::Parts(object) = begun {
-                self.active.insert(slot, Rc::clone(&object));
-                self.cutting.push_back(object);
-                return Ok(true);
+            let files = (&self.landed, &mut self.landings);
+            let begun = Object::begin(table, root, tree, files, claim)?;
+            let Begun::Landing(object) = begun else {
+                return Ok(Next::Ended(slot));
+            };
+            self.active.insert(slot, Rc::clone(&object));
+            if !object.has_more() {
+                return Ok(Next::Landed(object));
             }
+            self.cutting.push_back(object);
+            return Ok(Next::Begun);
         }
-        Ok(false)
+        Ok(Next::Nothing)
     }
 
     /// Takes out the parts of an object that wait: it was given up.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::store::{ErrorKind, Lease, S3Store};
 use crate::sys::clock::now_ns;
 use crate::table::Table;
+use crate::values::ByteRange;
 
 use super::error::FetchError;
 use super::part::{Doing, Flight};
@@ -38,12 +39,14 @@ pub(super) async fn run(
     engine.store().month_has_room()?;
     let range = flight.from..flight.part.range.end;
     engine.store().fresh().await?;
-    let url = engine.store().get_url(&object.key);
+    let (url, checksums) = engine.store().get_url_with_checksums(&object.key);
     let etag = object.etag.as_deref().map(verify::quoted);
     let ask = Ask {
         url: &url,
         range: range.clone(),
         etag: etag.as_deref(),
+        whole: range.start == 0 && range.end == object.size,
+        checksums,
     };
     let (mut line, head) = loop {
         let kept = connection.take().filter(Connection::quiet);
@@ -80,7 +83,7 @@ pub(super) async fn run(
     verify::answer(&head, object, &range, engine.store())?;
     // Where a body ends by its chunks, nothing of it counts before its end.
     let sure = head.content_length().is_some();
-    object.answered(head.headers);
+    object.answered(ByteRange::new(range.start, range.end), &head.headers);
     engine.answered(flight);
     flight.doing.set(Doing::Landing);
     let mut at = range.start;

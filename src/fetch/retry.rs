@@ -44,7 +44,9 @@ impl Class {
             FetchError::Silent(_) => Class::Silent,
             FetchError::Short { .. } => Class::Truncated,
             FetchError::Long { .. } => Class::Strange,
-            FetchError::Staging { .. } | FetchError::InTheWay { .. } => Class::Final,
+            FetchError::Corrupt { .. }
+            | FetchError::Staging { .. }
+            | FetchError::InTheWay { .. } => Class::Final,
             FetchError::Store(error) => match error.kind() {
                 ErrorKind::Unreachable | ErrorKind::Server => Class::Server,
                 ErrorKind::Throttled => Class::Throttled,

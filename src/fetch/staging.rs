@@ -1,16 +1,16 @@
-//! The staging directory: its lock, its landing files, and their move to the final place.
+//! The staging directory: its lock, and the move of what has landed to its final place.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::FlockOperation;
 
 use crate::values::staged;
 
 use super::error::FetchError;
+use super::landing;
 
 /// Why a staging directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,8 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Makes the directory if need be, locks it, and clears what an earlier run left half done.
+    /// Makes the directory if need be, locks it, and clears what an earlier run left that no
+    /// other can go on with.
     pub fn open(root: &Path) -> Result<Staging, StagingError> {
         let not = |source| StagingError::NotWritable {
             path: root.to_owned(),
@@ -51,13 +52,13 @@ impl Staging {
         let Some(lock) = lock else {
             return Err(StagingError::InUse { path: root });
         };
-        let landing = root.join(staged::LANDING);
-        match fs::remove_dir_all(&landing) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(not(e)),
-            _ => {}
-        }
-        fs::create_dir_all(&landing).map_err(not)?;
+        landing::keep_usable(&root).map_err(not)?;
         Ok(Staging { root, _lock: lock })
+    }
+
+    /// Removes what only an interrupted run needs: for the end of one in which all was done.
+    pub fn tidy(&self) {
+        landing::remove_all(&self.root);
     }
 
     /// The directory, absolute.
@@ -85,73 +86,6 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
         if there.is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino())) {
             return Ok(Some(file));
         }
-    }
-}
-
-/// A file that an object's bytes land in.
-#[derive(Debug)]
-pub(super) struct Landing {
-    pub path: PathBuf,
-    pub file: Rc<File>,
-    /// Whether it holds what an earlier attempt left.
-    pub adopted: bool,
-}
-
-/// The largest object whose disk space is not reserved: it is written at once, or fails at once.
-const SMALL: u64 = 1 << 20;
-
-/// Opens the landing file of an attempt: the one of the attempt before if it is there (its
-/// process is dead, or the claim would not have been given), else a new one.
-pub(super) fn open_landing(root: &Path, slot: u32, attempt: u32, size: u64) -> io::Result<Landing> {
-    let path = staged::landing_path(root, slot, attempt);
-    let before = staged::landing_path(root, slot, attempt.saturating_sub(1));
-    let adopted = match attempt {
-        0 | 1 => false,
-        _ => match fs::rename(&before, &path) {
-            Ok(()) => true,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-            Err(e) => return Err(e),
-        },
-    };
-    let open = || {
-        File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-    };
-    let file = match open() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(root.join(staged::LANDING))?;
-            open()?
-        }
-        other => other?,
-    };
-    if !adopted && size > SMALL {
-        reserve(&file, size)?;
-    }
-    Ok(Landing {
-        path,
-        file: Rc::new(file),
-        adopted,
-    })
-}
-
-/// Takes the disk space at once where the file system can, so that a full disk is known before
-/// the download and not after it.
-fn reserve(file: &File, size: u64) -> io::Result<()> {
-    // An object larger than what is free would fill the disk for everybody before it fails.
-    if let Ok(disk) = rustix::fs::fstatvfs(file)
-        && disk.f_blocks > 0
-        && disk.f_bfree.saturating_mul(disk.f_frsize) < size
-    {
-        return Err(rustix::io::Errno::NOSPC.into());
-    }
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(size),
-        Err(e) => Err(e.into()),
     }
 }
 
@@ -234,19 +168,6 @@ mod tests {
     }
 
     #[test]
-    fn the_next_attempt_adopts_the_file_of_the_last() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = open_landing(dir.path(), 3, 1, 2 * SMALL).unwrap();
-        assert!(!first.adopted);
-        let second = open_landing(dir.path(), 3, 2, 2 * SMALL).unwrap();
-        assert!(second.adopted && !first.path.exists());
-        assert_eq!(second.file.metadata().unwrap().len(), 2 * SMALL);
-        let target = dir.path().join("a/b/c");
-        assert_eq!(place(dir.path(), &second.path, &target).unwrap(), target);
-        assert!(target.exists());
-    }
-
-    #[test]
     fn what_is_in_the_way_stays_and_the_file_comes_near_it() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
@@ -270,14 +191,5 @@ mod tests {
             panic!("{error}");
         };
         assert_eq!(other, wall);
-    }
-
-    #[test]
-    fn an_object_larger_than_the_disk_takes_none_of_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = open_landing(dir.path(), 1, 1, 1 << 60).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        let landing = staged::landing_path(dir.path(), 1, 1);
-        assert_eq!(fs::metadata(landing).unwrap().len(), 0);
     }
 }

@@ -56,6 +56,7 @@ pub use put::{Uploaded, Uploads};
 pub use s3::S3Store;
 pub use search::Search;
 pub use secret::Secret;
+pub use sign::CHECKSUM_MODE;
 pub use sum::{Algorithm, Sum, Summer};
 
 /// The URL type of this module's API, the same as `url::Url`.

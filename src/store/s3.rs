@@ -182,6 +182,14 @@ impl S3Store {
         self.inner.signer.get(key)
     }
 
+    /// A URL like that of [`S3Store::get_url`], and whether requests with it have to carry
+    /// [`CHECKSUM_MODE`](super::CHECKSUM_MODE), so that the answers have the checksums that the
+    /// store keeps.
+    pub fn get_url_with_checksums(&self, key: &str) -> (Url, bool) {
+        let signer = &self.inner.signer;
+        (signer.get_with_checksums(key), signer.asks_for_checksums())
+    }
+
     /// The same, valid for `expires` (one second to seven days).
     pub fn get_url_for(&self, key: &str, expires: Duration) -> Url {
         self.inner.signer.get_for(key, expires)

@@ -193,7 +193,9 @@ impl fmt::Display for Fault {
             FaultCode::Planning => write!(f, "could not be planned"),
             FaultCode::Stopped => write!(f, "stopped before it was done"),
             FaultCode::TimedOut => write!(f, "the processor ran longer than the {d} s of its task"),
-            FaultCode::Corrupt => write!(f, "its bytes had the wrong checksum in {d} downloads"),
+            FaultCode::Corrupt => {
+                write!(f, "its bytes have the wrong checksum (download number {d})")
+            }
             FaultCode::UsedUp => write!(f, "what the endpoint allows in a month is used up"),
         }
     }

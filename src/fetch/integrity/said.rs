@@ -34,6 +34,11 @@ impl Said {
         }
     }
 
+    /// Forgets what was said: all is asked for once more.
+    pub fn forget(&mut self) {
+        (self.whole, self.ranged, self.differing) = (None, None, false);
+    }
+
     /// Takes in the headers of the answer for a range of an object of that size. `header` gives
     /// the text of a header, asked for by its name in small letters.
     ///

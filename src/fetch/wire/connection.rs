@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::store::CHECKSUM_MODE;
+
 use super::WireError;
 use super::chunked::Chunked;
 use super::head::{self, Head, Length};
@@ -62,6 +64,11 @@ pub(in crate::fetch) struct Ask<'a> {
     pub range: Range<u64>,
     /// The ETag that the object must still have, as a header says it.
     pub etag: Option<&'a str>,
+    /// Whether that is all of it: then no range is named, since stores send no checksums with
+    /// ranges.
+    pub whole: bool,
+    /// Whether the store is asked for its checksums, as the URL says then.
+    pub checksums: bool,
 }
 
 impl Connection {
@@ -350,13 +357,19 @@ fn write_request(text: &mut String, origin: &Origin, ask: &Ask<'_>) {
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        " HTTP/1.1\r\nHost: {}\r\nUser-Agent: cotec/{}\r\nAccept: */*\r\n\
-         Range: bytes={first}-{last}\r\n",
+        " HTTP/1.1\r\nHost: {}\r\nUser-Agent: cotec/{}\r\nAccept: */*\r\n",
         origin.authority,
         env!("CARGO_PKG_VERSION"),
     );
+    if !ask.whole {
+        let _ = write!(text, "Range: bytes={first}-{last}\r\n");
+    }
     if let Some(etag) = ask.etag {
         let _ = write!(text, "If-Match: {etag}\r\n");
+    }
+    if ask.checksums {
+        let (name, value) = CHECKSUM_MODE;
+        let _ = write!(text, "{name}: {value}\r\n");
     }
     if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
         let _ = write!(text, "Proxy-Authorization: {authorization}\r\n");

@@ -55,6 +55,8 @@ fn ask<'a>(url: &'a Url, range: std::ops::Range<u64>) -> Ask<'a> {
         url,
         range,
         etag: Some("\"e\""),
+        whole: false,
+        checksums: false,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bodies that are too short, too long, or break off.
+//! Bodies that are too short, too long, wrong, or break off.
 
 use crate::answer::{Answer, Sending};
 use crate::row::Row;
@@ -6,6 +6,13 @@ use crate::row::Row;
 fn one_byte_less(right: Answer) -> Answer {
     let sent = right.body.len() - 1;
     right.sent(Sending::Cut(sent))
+}
+
+fn one_byte_wrong(mut right: Answer) -> Answer {
+    if let Some(byte) = right.body.last_mut() {
+        *byte ^= 1;
+    }
+    right
 }
 
 pub fn rows() -> Vec<Row> {
@@ -49,6 +56,16 @@ pub fn rows() -> Vec<Row> {
             right.sent(Sending::Endless)
         })
         .fails("protocol", long)
+        .in_a_run_too(),
+        Row::object("a wrong byte, once", |ask, right| match ask.number {
+            0 => one_byte_wrong(right),
+            _ => right,
+        })
+        .in_a_run_too(),
+        Row::object("a wrong byte in each answer, for ever", |_, right| {
+            one_byte_wrong(right)
+        })
+        .fails("corrupt", &["in/big", "its ETag says MD5"])
         .in_a_run_too(),
         Row::object("reset after the head, twice", |ask, right| {
             match ask.number {

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use cotec::store::embedded::serve_service;
+use cotec::store::{Algorithm, Summer};
 use futures_util::stream;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
@@ -90,8 +91,9 @@ impl Bucket {
     }
 
     fn etag(&self, bytes: &[u8]) -> Option<ETag> {
-        let hash = xxhash_rust::xxh3::xxh3_128(bytes);
-        self.etags.then(|| ETag::Strong(format!("{hash:032x}")))
+        let sum = Summer::of(Algorithm::Md5, bytes);
+        let hex = |sum: &[u8]| sum.iter().map(|b| format!("{b:02x}")).collect();
+        self.etags.then(|| ETag::Strong(hex(sum.bytes())))
     }
 }
 

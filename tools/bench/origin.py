@@ -193,6 +193,9 @@ class Origin:
             time.sleep(0.05)
 
     def close(self):
+        # Nothing may interrupt this: it would leave gigabytes behind.
+        for interruption in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(interruption, signal.SIG_IGN)
         if self.server is not None and self.server.poll() is None:
             self.server.terminate()
             try:

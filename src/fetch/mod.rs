@@ -5,7 +5,7 @@
 //! products, objects and parts overlap, and the first jobs' inputs are complete first. How many
 //! connections and how large parts is found while downloading.
 //!
-//! - `pool` is the process: it makes the [`engine`], and ends it with the run.
+//! - `pool` is the process: it makes the `engine`, and ends it with the run.
 //! - `queue` has what is to be fetched: wanted objects, their `parts`, and those parts that wait
 //!   until they may be asked for again.
 //! - `engine` has the lines, each a connection at work; `request` is one request, over the

@@ -58,6 +58,7 @@ fn an_object_of_5_gib_arrives_whole() {
     }
     let result = fs::metadata(sandbox.path("out/p/size.tif")).unwrap();
     assert_eq!(result.len(), SIZE);
-    assert_eq!(run.count("/objects/bytes_fetched"), SIZE);
-    assert_eq!(run.count("/objects/requests"), SIZE / (8 << 20));
+    // Slow parts at the end may be asked for a second time.
+    let fetched = run.count("/objects/bytes_fetched");
+    assert!((SIZE..SIZE + SIZE / 8).contains(&fetched), "{fetched}");
 }

@@ -364,7 +364,7 @@ fn a_command_that_runs_too_long_is_ended_with_all_that_it_started() {
 #[test]
 fn a_command_gets_no_more_memory_than_its_task_says() {
     // The shell's own string grows until the limit.
-    let run = "[\"sh\", \"-c\", 's=x; while [ ${#s} -lt 300000000 ]; do s=$s$s; done; echo ${#s} > \"$0\"', \"{out}\"]";
+    let run = "[\"sh\", \"-c\", 's=x; while [ ${{#s}} -lt 300000000 ]; do s=$s$s; done; echo ${{#s}} > \"$0\"', \"{out}\"]";
     let sandbox = sandbox(run);
     let file = fs::read_to_string(sandbox.path("cotec.toml")).unwrap();
     sandbox.job_file(&format!("{file}\nmemory = \"100MB\"\n"));

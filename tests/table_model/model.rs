@@ -538,6 +538,8 @@ impl Model {
             }
         }
         for job in 0..self.jobs.len() {
+            // One that was postponed goes on at once.
+            self.look_on(by, job);
             let record = &mut self.jobs[job];
             if record.state != JobState::Running || !dead.contains(&record.owner) {
                 continue;

@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use crate::store::{Lease, S3Store};
-use crate::sys::clock::now_ns;
+use crate::sys::clock::{jitter, now_ns};
 use crate::table::{Table, TableError};
 
 use super::backoff::Backoff;
@@ -396,7 +396,7 @@ impl Engine {
         let (now, asked) = (Instant::now(), retry::asked(&error));
         if class.concerns_all() {
             let mut backoff = self.backoff.borrow_mut();
-            backoff.trouble(now, begun, asked, random());
+            backoff.trouble(now, begun, asked, jitter());
         }
         if part.over.get() {
             return Ok(());
@@ -412,7 +412,7 @@ impl Engine {
             let slot = part.object.claim.slot;
             self.table.retried(slot, error.fault(failures))?;
             tracing::debug!(%error, failures, "request tried again");
-            let pause = retry::pause(&error, failures, random());
+            let pause = retry::pause(&error, failures, jitter());
             self.queue.borrow_mut().park(part, now + pause);
             return Ok(());
         }
@@ -474,11 +474,4 @@ impl Surroundings for Engine {
         let writing = self.wire.writing_ns();
         let _ = self.table.add_figures(bytes, 0, writing);
     }
-}
-
-/// A number from 0 to 1 that differs from call to call and process to process; it spreads
-/// pauses and needs no better.
-fn random() -> f64 {
-    let seed = now_ns().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (seed >> 11) as f64 / (1u64 << 53) as f64
 }

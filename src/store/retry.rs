@@ -1,9 +1,10 @@
 //! A few further attempts for small requests: listings, metadata, parts of an upload.
 
 use std::future::Future;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::{ErrorKind, StoreError};
+use crate::sys::clock::jitter;
 
 const ATTEMPTS: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -49,10 +50,7 @@ where
     }
 }
 
-/// Between half of `delay` and all of it, so that many clients do not come back at once.
+/// Between half of `delay` and all of it.
 fn jittered(delay: Duration) -> Duration {
-    let nanos = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| now.subsec_nanos());
-    delay / 2 + delay.mul_f64(f64::from(nanos % 1_000) / 2_000.0)
+    delay / 2 + delay.mul_f64(jitter() / 2.0)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Inner;
 use crate::store::{ErrorKind, StoreError};
-use crate::sys::clock::now_ns;
+use crate::sys::clock::jitter;
 
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -70,7 +70,7 @@ impl Inner {
             tracing::debug!(failures, %error, "trying again");
             let pause = match error.retry_after() {
                 Some(asked) => asked.min(LONGEST_ASKED),
-                None => pause_after(failures).mul_f64(random()),
+                None => pause_after(failures).mul_f64(jitter()),
             };
             if concerns_all {
                 let until = Instant::now() + pause;
@@ -130,12 +130,6 @@ impl Inner {
             }),
         }
     }
-}
-
-/// A number from 0 to 1 that differs from call to call and process to process.
-fn random() -> f64 {
-    let seed = now_ns().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (seed >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// The longest pause after so many failures.

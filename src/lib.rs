@@ -1,7 +1,7 @@
 //! cotec processes Earth-observation products while they are still being downloaded from S3.
 //!
 //! The crate is built in floors; each module imports only from floors below it:
-//! `values` < `sys` < `table`, `store` < `raster`, `task` < `plan`, `fetch`, `work` < `coord`.
+//! `values` < `sys` < `table`, `store` < `raster`, `task`, `schedule` < `plan`, `fetch`, `work` < `coord`.
 
 #[cfg(feature = "run")]
 pub mod coord;
@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod plan;
 #[cfg(feature = "raster")]
 pub mod raster;
+pub mod schedule;
 #[cfg(feature = "s3")]
 pub mod store;
 pub mod sys;

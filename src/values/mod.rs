@@ -1,5 +1,5 @@
 //! Plain values that every floor may use: state words, ranges, limits, fault codes, the clock,
-//! and where a key stands in the staging directory. No I/O, no shared memory.
+//! the order of jobs, and where a key stands in the staging directory. No I/O, no shared memory.
 
 pub mod bytes;
 pub mod clock;
@@ -7,6 +7,7 @@ pub mod connections;
 pub mod event;
 pub mod fault;
 pub mod limits;
+pub mod order;
 pub mod range;
 pub mod safe;
 pub mod staged;
@@ -16,6 +17,7 @@ pub mod word;
 pub use event::{Event, EventKind, Role};
 pub use fault::{Fault, FaultCode};
 pub use limits::Limits;
+pub use order::Order;
 pub use range::ByteRange;
 pub use verified::Verified;
 pub use word::{JobState, ObjectState, Owner, Word};

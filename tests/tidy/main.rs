@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 6] = [
     &["values"],
     &["sys"],
     &["table", "store"],
-    &["raster", "task"],
+    &["raster", "task", "schedule"],
     &["plan", "fetch", "work"],
     &["coord"],
 ];

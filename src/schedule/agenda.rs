@@ -1,0 +1,259 @@
+//! The jobs in the order in which they begin, and the slots to be fetched for them.
+
+use std::collections::VecDeque;
+
+use crate::values::Order;
+
+use super::costs::Costs;
+use super::ranked::{Ranked, Rule};
+use super::room::{Admission, Room};
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Fetch this slot, unless it is there or on its way already.
+    Fetch(u32),
+    /// This job begins: its inputs come next.
+    Begin(u32),
+    /// The next job fits when the bytes of these slots are evicted: see [`Agenda::recycled`].
+    Recycle(Vec<u32>),
+    /// There is no room for the next job until another ends.
+    Full,
+    /// There is nothing to do until a job is registered.
+    Nothing,
+}
+
+/// Which job's inputs are fetched next. The inputs of a job that has begun are handed out before
+/// another one begins.
+#[derive(Debug)]
+pub struct Agenda {
+    plan: Plan,
+    /// Slots of the jobs that have begun, to be handed out.
+    handing: VecDeque<u32>,
+    costs: Costs,
+    room: Room,
+}
+
+/// The jobs that have not begun.
+#[derive(Debug)]
+enum Plan {
+    Given(VecDeque<Given>),
+    Ranked(Rule, Ranked),
+}
+
+#[derive(Debug)]
+struct Given {
+    job: u32,
+    inputs: Box<[(u32, u64)]>,
+}
+
+impl Agenda {
+    /// An agenda without jobs, for so many workers.
+    pub fn new(order: Order, room: Room, workers: usize) -> Agenda {
+        let ranked = |rule| Plan::Ranked(rule, Ranked::default());
+        let plan = match order {
+            Order::AsGiven => Plan::Given(VecDeque::new()),
+            Order::SmallestFirst => ranked(Rule::Smallest),
+            Order::Johnson => ranked(Rule::Johnson { workers }),
+        };
+        Agenda {
+            plan,
+            handing: VecDeque::new(),
+            costs: Costs::default(),
+            room,
+        }
+    }
+
+    /// Whether it has too few jobs to choose from: in the order of the plan one is enough, and in
+    /// all others it has to know them all.
+    pub fn wants_jobs(&self) -> bool {
+        match &self.plan {
+            Plan::Given(jobs) => jobs.is_empty(),
+            Plan::Ranked(..) => true,
+        }
+    }
+
+    /// A job was registered, with its inputs as slots and their bytes. Jobs come in the order of
+    /// the plan.
+    pub fn job(&mut self, job: u32, task: u32, inputs: &[(u32, u64)]) {
+        match &mut self.plan {
+            Plan::Given(jobs) => jobs.push_back(Given {
+                job,
+                inputs: inputs.into(),
+            }),
+            Plan::Ranked(_, ranked) => ranked.add(job, task, inputs),
+        }
+    }
+
+    /// A slot is ready or has failed, or is being fetched for another reason.
+    pub fn landed(&mut self, slot: u32) {
+        if let Plan::Ranked(_, ranked) = &mut self.plan {
+            ranked.set_missing(slot, false);
+        }
+    }
+
+    /// A slot that was there is missing, and a job that has begun may need it: then it comes next.
+    pub fn missing(&mut self, slot: u32) {
+        if let Plan::Ranked(_, ranked) = &mut self.plan {
+            ranked.set_missing(slot, true);
+        }
+        if self.room.holds(slot) {
+            self.handing.push_front(slot);
+        }
+    }
+
+    /// The bytes of a slot were evicted because [`Next::Recycle`] or [`Agenda::ended`] named it.
+    pub fn recycled(&mut self, slot: u32) {
+        self.room.recycled(slot);
+        if let Plan::Ranked(_, ranked) = &mut self.plan {
+            ranked.set_missing(slot, true);
+        }
+    }
+
+    /// A job is done or has failed. Gives the slots that no job needs which has begun.
+    pub fn ended(&mut self, job: u32) -> Vec<u32> {
+        self.room.ended(job)
+    }
+
+    /// What a job of a task took for inputs of so many bytes.
+    pub fn learn(&mut self, task: u32, bytes: u64, seconds: f64) {
+        self.costs.learn(task, bytes, seconds);
+    }
+
+    /// At which rate bytes come.
+    pub fn network(&mut self, bytes_per_second: f64) {
+        self.costs.network(bytes_per_second);
+    }
+
+    /// What is to be done next.
+    pub fn next(&mut self) -> Next {
+        while let Some(slot) = self.handing.pop_front() {
+            if let Plan::Ranked(_, ranked) = &mut self.plan {
+                if !ranked.is_missing(slot) {
+                    continue;
+                }
+                ranked.set_missing(slot, false);
+            }
+            return Next::Fetch(slot);
+        }
+        self.begin().unwrap_or(Next::Nothing)
+    }
+
+    /// Begins the first job, if there is one.
+    fn begin(&mut self) -> Option<Next> {
+        let (place, job, inputs) = match &mut self.plan {
+            Plan::Given(jobs) => {
+                let first = jobs.front()?;
+                (0, first.job, first.inputs.to_vec())
+            }
+            Plan::Ranked(rule, ranked) => {
+                let place = ranked.first(*rule, &self.costs)?;
+                let (job, inputs) = ranked.inputs(place)?;
+                (place, job, inputs)
+            }
+        };
+        match self.room.admit(job, &inputs, 0) {
+            Admission::Admitted => {}
+            Admission::MustRecycle(slots) => return Some(Next::Recycle(slots)),
+            Admission::Full => return Some(Next::Full),
+        }
+        match &mut self.plan {
+            Plan::Given(jobs) => drop(jobs.pop_front()),
+            Plan::Ranked(_, ranked) => ranked.begin(place),
+        }
+        self.handing.extend(inputs.iter().map(|(slot, _)| *slot));
+        Some(Next::Begin(job))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agenda(order: Order) -> Agenda {
+        Agenda::new(order, Room::unlimited(), 2)
+    }
+
+    /// The jobs in the order in which they begin, with the slots that are fetched after each.
+    fn all(agenda: &mut Agenda) -> Vec<(u32, Vec<u32>)> {
+        let mut all: Vec<(u32, Vec<u32>)> = Vec::new();
+        loop {
+            match agenda.next() {
+                Next::Begin(job) => all.push((job, Vec::new())),
+                Next::Fetch(slot) => all.last_mut().unwrap().1.push(slot),
+                Next::Nothing => return all,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn jobs_begin_as_given_with_all_their_inputs() {
+        let mut agenda = agenda(Order::AsGiven);
+        assert!(agenda.wants_jobs());
+        agenda.job(3, 0, &[(7, 9), (8, 9)]);
+        agenda.job(4, 0, &[(2, 1)]);
+        assert!(!agenda.wants_jobs());
+        assert_eq!(all(&mut agenda), [(3, vec![7, 8]), (4, vec![2])]);
+        assert!(agenda.wants_jobs());
+    }
+
+    #[test]
+    fn what_is_there_or_on_its_way_counts_for_no_job() {
+        let mut agenda = agenda(Order::SmallestFirst);
+        agenda.job(0, 0, &[(0, 50), (1, 50)]);
+        agenda.job(1, 0, &[(1, 50), (2, 60)]);
+        agenda.job(2, 1, &[(3, 70), (3, 70)]);
+        agenda.job(3, 1, &[(4, 80), (5, 1000)]);
+        agenda.landed(5);
+        let begun = all(&mut agenda);
+        // Slot 1 comes with the job that lacks least when it begins.
+        let expected = [(2, vec![3]), (3, vec![4]), (0, vec![0, 1]), (1, vec![2])];
+        assert_eq!(begun, expected);
+        agenda.missing(3);
+        assert_eq!(agenda.next(), Next::Fetch(3));
+    }
+
+    #[test]
+    fn a_job_that_has_begun_is_finished_first() {
+        let mut agenda = agenda(Order::SmallestFirst);
+        agenda.job(0, 0, &[(0, 500), (1, 500)]);
+        assert_eq!(agenda.next(), Next::Begin(0));
+        assert_eq!(agenda.next(), Next::Fetch(0));
+        agenda.job(1, 0, &[(2, 1)]);
+        assert_eq!(agenda.next(), Next::Fetch(1));
+        assert_eq!(agenda.next(), Next::Begin(1));
+    }
+
+    #[test]
+    fn johnson_feeds_the_workers_first_and_leaves_little_for_the_end() {
+        let mut agenda = agenda(Order::Johnson);
+        for (job, (task, bytes)) in [(0, 30), (1, 20), (0, 10), (1, 40)].into_iter().enumerate() {
+            agenda.job(job as u32, task, &[(job as u32, bytes)]);
+        }
+        agenda.network(10.0);
+        // Two workers keep up with the network at 0.2 seconds for a byte.
+        agenda.learn(0, 100, 50.0);
+        agenda.learn(1, 100, 10.0);
+        let begun: Vec<u32> = all(&mut agenda).into_iter().map(|(job, _)| job).collect();
+        assert_eq!(begun, [2, 0, 3, 1]);
+    }
+
+    #[test]
+    fn new_costs_change_the_order_of_what_has_not_begun() {
+        let mut agenda = agenda(Order::Johnson);
+        for job in 0..4 {
+            agenda.job(job, 0, &[(job, 10 + u64::from(job))]);
+        }
+        assert_eq!(agenda.next(), Next::Begin(0), "nothing is known");
+        assert_eq!(agenda.next(), Next::Fetch(0));
+        agenda.network(10.0);
+        agenda.learn(0, 100, 10.0);
+        assert_eq!(agenda.next(), Next::Begin(3), "the network is slower");
+        assert_eq!(agenda.next(), Next::Fetch(3));
+        for _ in 0..2 {
+            agenda.learn(0, 100, 1000.0);
+        }
+        assert_eq!(agenda.next(), Next::Begin(1), "the workers are slower");
+    }
+}

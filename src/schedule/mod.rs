@@ -1,0 +1,18 @@
+//! Which job's inputs are fetched next. Pure: no clock, no I/O, no table; jobs, tasks and slots
+//! are plain numbers, so the same code runs in the downloader and in virtual time.
+//!
+//! - [`Agenda`] has the jobs that are not begun, in an [`Order`], and hands the inputs of those
+//!   that are begun out one by one.
+//! - [`Costs`] has what is known of the two stages: how fast bytes come, and how long the jobs of
+//!   each task take for a byte.
+//! - [`Room`] says whether there is room in staging for one more job.
+
+mod agenda;
+mod costs;
+mod ranked;
+mod room;
+
+pub use crate::values::Order;
+pub use agenda::{Agenda, Next};
+pub use costs::Costs;
+pub use room::{Admission, Room};

@@ -29,6 +29,8 @@ pub enum Seed {
     SummarySilent,
     /// A job that was opened does not look at its inputs.
     WatchNotLookedAt,
+    /// A job that was admitted does not look at its inputs.
+    AdmittedUnseen,
     /// Only the first job of a slot's list is told.
     ListCutShort,
     /// A job that failed for its input is left waiting.

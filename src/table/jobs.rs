@@ -6,7 +6,7 @@
 //!      16  name          reference into the texts
 //!      24  payload       reference into the texts
 //!      32  nodes         first node, and number of inputs above it
-//!      40  task
+//!      40  task          its number, and above it whether the job was admitted
 //!      48  result        reference into the texts, 0 for none
 //! ```
 //! The inputs themselves are nodes: see `inputs`.
@@ -31,7 +31,7 @@ const WATCH_FAULT: u64 = 8;
 const NAME: u64 = 16;
 const PAYLOAD: u64 = 24;
 pub(crate) const NODES: u64 = 32;
-const TASK: u64 = 40;
+pub(crate) const TASK: u64 = 40;
 const RESULT: u64 = 48;
 
 /// The number of a job, which is also its place in the order: lower ones are run first.
@@ -291,12 +291,14 @@ impl Table {
     }
 
     /// Lets a waiting job look on from the input that it watches: to the next one that is not
-    /// ready, or to the end, where the job becomes ready. A failed input fails the job.
+    /// ready, or to the end, where the job becomes ready, if it is admitted. A failed input fails
+    /// the job.
     pub(crate) fn advance(&self, job: JobId) -> Result<()> {
         let seen = self.load_job(job)?;
         if seen.job() != Some(JobState::Waiting) {
             return Ok(());
         }
+        let admitted = self.is_admitted(job)?;
         let (first, count) = self.job_nodes(job)?;
         let watch = self.job_word(job, WATCH_FAULT)?;
         let mut at = watch.load(Ordering::SeqCst) as u32;
@@ -305,9 +307,10 @@ impl Table {
             match self.object_state(slot)? {
                 Some(ObjectState::Ready) => at += 1,
                 Some(ObjectState::Failed) if !seeded(Seed::FailureNotPassedOn) => {
-                    return self.fail_waiting(job, seen, Fault::new(FaultCode::Input, slot.0));
+                    let fault = Fault::new(FaultCode::Input, slot.0);
+                    return self.fail_waiting(job, seen, fault).map(|_| ());
                 }
-                Some(ObjectState::Evicted) => {
+                Some(ObjectState::Evicted) if admitted => {
                     self.want(slot)?;
                     break;
                 }
@@ -315,7 +318,7 @@ impl Table {
             }
         }
         self.raise_watch(watch, at);
-        if at < count {
+        if at < count || !admitted {
             return Ok(());
         }
         let next = Word::new(JobState::Ready as u8, seen.attempt(), Owner::NONE);
@@ -338,6 +341,13 @@ impl Table {
         });
     }
 
+    /// Lets a job look at all of its inputs again when it looks on.
+    pub(crate) fn look_from_the_start(&self, job: JobId) -> Result<()> {
+        self.job_word(job, WATCH_FAULT)?
+            .fetch_and(!0xffff_ffff, Ordering::SeqCst);
+        Ok(())
+    }
+
     pub(crate) fn mark_ready(&self, job: JobId) -> Result<()> {
         if seeded(Seed::RungTooEarly) {
             Table::JOBS_BELL.ring(&self.mem, 1)?;
@@ -348,18 +358,18 @@ impl Table {
         Table::JOBS_BELL.ring(&self.mem, 1)
     }
 
-    fn fail_waiting(&self, job: JobId, seen: Word, fault: Fault) -> Result<()> {
+    pub(crate) fn fail_waiting(&self, job: JobId, seen: Word, fault: Fault) -> Result<bool> {
         self.store_fault(self.job_word(job, WATCH_FAULT)?, fault);
         let next = Word::new(JobState::Failed as u8, seen.attempt(), Owner::NONE);
         let word = self.job_word(job, 0)?;
-        if word
+        let moved = word
             .compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
-        {
+            .is_ok();
+        if moved {
             self.emit(EventKind::JobFailed, job.0, fault.to_bits().into())?;
             self.wake_if_finished()?;
         }
-        Ok(())
+        Ok(moved)
     }
 
     /// Claims the first ready job for this process.
@@ -430,8 +440,7 @@ impl Table {
             if self.object_state(slot)? == Some(ObjectState::Ready) {
                 continue;
             }
-            self.job_word(claim.job, WATCH_FAULT)?
-                .fetch_and(!0xffff_ffff, Ordering::SeqCst);
+            self.look_from_the_start(claim.job)?;
             self.move_job(claim.job, me, claim.attempt, JobState::Waiting)?;
             fence(Ordering::SeqCst);
             self.advance(claim.job)?;

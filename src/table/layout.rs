@@ -8,7 +8,7 @@ use super::error::{Result, TableError};
 /// "COTECTBL", little-endian.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"COTECTBL");
 /// Grows whenever the meaning of any byte changes.
-pub(crate) const VERSION: u64 = 4;
+pub(crate) const VERSION: u64 = 5;
 
 /// Bytes of a slot, and of a job's and a process's record: one cache line.
 pub(crate) const LINE: u64 = 64;
@@ -41,6 +41,8 @@ pub(crate) mod header {
     /// How far memory has been taken for each region: see `Region`.
     pub const BACKED: u64 = 256;
     pub const PHASE: u64 = 384;
+    /// Not 0: jobs wait until they are admitted.
+    pub const HELD: u64 = 392;
     pub const JOBS_BELL: u64 = 448;
     pub const JOBS_SLEEPERS: u64 = 456;
     pub const FETCH_BELL: u64 = 512;

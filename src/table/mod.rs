@@ -25,6 +25,7 @@
 //! and a job, a bell and the ready bits) each side writes its own, passes a sequentially
 //! consistent fence, and reads the other's: at least one sees both.
 
+mod admit;
 mod bell;
 mod create;
 mod error;

@@ -25,6 +25,10 @@ pub const FAULTS: &[(Seed, &str)] = &[
         WatchNotLookedAt,
         "a job registered while its input becomes ready",
     ),
+    (
+        AdmittedUnseen,
+        "a job is admitted while its inputs become ready",
+    ),
     (ListCutShort, "two jobs share an input"),
     (
         FailureNotPassedOn,

@@ -168,6 +168,26 @@ impl Bench {
             Step::SetResult { .. } | Step::FinishJob { .. } | Step::PostponeJob { .. } => {
                 return self.use_job(who, step);
             }
+            Step::HoldJobs => {
+                self.model.held = true;
+                self.agree(table.hold_jobs(), Ok(()))?;
+            }
+            Step::AdmitJob(job) => {
+                let jobs = self.model.jobs.len();
+                if jobs > 0 {
+                    let job = usize::from(*job) % jobs;
+                    self.model.admit_job(member, job);
+                    self.agree(table.admit_job(JobId(job as u32)), Ok(()))?;
+                }
+            }
+            Step::RefuseJob(job, fault) => {
+                let jobs = self.model.jobs.len();
+                if jobs > 0 {
+                    let job = usize::from(*job) % jobs;
+                    let model = self.model.refuse_job(member, job, *fault);
+                    self.agree(table.refuse_job(JobId(job as u32), *fault), Ok(model))?;
+                }
+            }
             Step::LookOn(job) => {
                 let jobs = self.model.jobs.len();
                 if jobs > 0 {

@@ -61,6 +61,10 @@ pub enum Step {
         fault: Fault,
     },
     LookOn(u8),
+    /// From here on jobs wait until they are admitted.
+    HoldJobs,
+    AdmitJob(u8),
+    RefuseJob(u8, Fault),
     FinishJob {
         claim: u8,
         fault: Option<Fault>,
@@ -231,8 +235,11 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(claim, fault)| Step::FinishJob { claim, fault }),
         1 => (recent(), fault()).prop_map(|(claim, fault)| Step::PostponeJob { claim, fault }),
         1 => any::<u8>().prop_map(Step::LookOn),
+        3 => any::<u8>().prop_map(Step::AdmitJob),
+        1 => (any::<u8>(), fault()).prop_map(|(job, fault)| Step::RefuseJob(job, fault)),
     ];
     let rest = prop_oneof![
+        1 => Just(Step::HoldJobs),
         3 => (any::<u8>(), any::<bool>(), 1u32..4)
             .prop_map(|(who, others, attempts)| Step::Die { who, others, attempts }),
         1 => (1u32..4).prop_map(|attempts| Step::Sweep { attempts }),

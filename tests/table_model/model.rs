@@ -46,7 +46,8 @@ pub struct Job {
     pub fault: Option<Fault>,
     pub result: Option<Vec<u8>>,
     /// Inputs before this one were seen ready.
-    watch: usize,
+    pub watch: usize,
+    pub admitted: bool,
 }
 
 /// An event without its time. A note's text stands in place of its value.
@@ -80,6 +81,8 @@ pub struct Model {
     pub members: Vec<(u32, Option<Member>)>,
     /// Wanted slots that the downloader has not been told of since they became wanted.
     pub untold: BTreeSet<usize>,
+    /// Jobs wait until they are admitted.
+    pub held: bool,
     text_words: u64,
     grain_words: u64,
     nodes: u64,
@@ -101,6 +104,7 @@ impl Model {
             events: Vec::new(),
             members: vec![(1, None); limits.processes as usize],
             untold: BTreeSet::new(),
+            held: false,
             text_words: 0,
             grain_words: 0,
             nodes: 0,
@@ -413,6 +417,7 @@ impl Model {
         if self.jobs[job].state != JobState::Waiting {
             return;
         }
+        let held = self.held && !self.jobs[job].admitted;
         while let Some(&slot) = self.jobs[job].inputs.get(self.jobs[job].watch) {
             match self.objects[slot].state {
                 ObjectState::Ready => self.jobs[job].watch += 1,
@@ -420,15 +425,18 @@ impl Model {
                     let fault = Fault::new(FaultCode::Input, slot as u32);
                     return self.fail_job(by, job, fault);
                 }
-                ObjectState::Evicted => return self.want(by, slot),
-                ObjectState::Wanted | ObjectState::Fetching => return,
+                ObjectState::Evicted if !held => return self.want(by, slot),
+                ObjectState::Evicted | ObjectState::Wanted | ObjectState::Fetching => return,
             }
+        }
+        if held {
+            return;
         }
         self.jobs[job].state = JobState::Ready;
         self.happened(by, EventKind::JobReady, job, 0);
     }
 
-    fn fail_job(&mut self, by: Member, job: usize, fault: Fault) {
+    pub fn fail_job(&mut self, by: Member, job: usize, fault: Fault) {
         let record = &mut self.jobs[job];
         record.state = JobState::Failed;
         record.owner = Owner::NONE;
@@ -587,6 +595,7 @@ impl Job {
             fault: None,
             result: None,
             watch: 0,
+            admitted: false,
         }
     }
 }

@@ -23,6 +23,14 @@ pub const SCENARIOS: &[Scenario] = &[
         ready_against_claim,
     ),
     scenario("evict against claim", evict_against_claim),
+    scenario(
+        "a job is admitted while its inputs become ready",
+        admitted_against_ready,
+    ),
+    scenario(
+        "a job is admitted while its input is evicted",
+        admitted_against_evict,
+    ),
 ];
 
 fn two_inputs(w: &mut World) {
@@ -128,6 +136,41 @@ pub fn sleep(t: &crate::table::Table) {
     use crate::values::clock::Deadline;
     let bound = std::time::Duration::from_secs(1);
     t.sleep_until_job(Deadline::NEVER, bound).unwrap();
+}
+
+fn admitted_against_ready(w: &mut World) {
+    w.table.hold_jobs().unwrap();
+    let slots = [object(&w.table, "key 0", 5), object(&w.table, "key 1", 5)];
+    let made = job(&w.table, "job", &slots);
+    for (slot, name) in slots.into_iter().zip(["downloader a", "downloader b"]) {
+        w.process(name, move |t| assert!(fetch(&t, slot)));
+    }
+    w.process("room", move |t| t.admit_job(made).unwrap());
+    w.race();
+    assert_eq!(w.table.job_state(made).unwrap(), Some(JobState::Ready));
+    run_all(&w.table, 1);
+}
+
+/// Nobody who admits a job evicts its inputs, but a stranger may.
+fn admitted_against_evict(w: &mut World) {
+    w.table.hold_jobs().unwrap();
+    let slot = object(&w.table, "key", 5);
+    assert!(fetch(&w.table, slot));
+    let made = job(&w.table, "job", &[slot]);
+    assert_eq!(w.table.job_state(made).unwrap(), Some(JobState::Waiting));
+    assert!(w.table.claim_job().unwrap().is_none());
+    w.process("room", move |t| t.admit_job(made).unwrap());
+    w.process("evictor", move |t| assert!(t.evict(slot).unwrap()));
+    w.race();
+    if w.table.claim_job().unwrap().is_some_and(|claim| {
+        // It became ready before, and nobody looked since.
+        w.table.finish_job(claim, Ok(())).unwrap()
+    }) {
+        panic!("an input is gone");
+    }
+    w.table.look_on(made).unwrap();
+    assert!(fetch(&w.table, slot));
+    run_all(&w.table, 1);
 }
 
 fn evict_against_claim(w: &mut World) {

@@ -152,7 +152,7 @@ pub const SLOW: [Operation; 6] = [
     }),
 ];
 
-pub const QUICK: [Operation; 58] = [
+pub const QUICK: [Operation; 62] = [
     ("look", |_, t| look(t)),
     ("object", |g, t| t.object(g.slot()).map(drop)),
     ("object_state", |g, t| t.object_state(g.slot()).map(drop)),
@@ -291,6 +291,16 @@ pub const QUICK: [Operation; 58] = [
         let fault = g.fault();
         t.postpone_job(g.job_claim(), fault).map(drop)
     }),
+    ("admit_job", |g, t| t.admit_job(g.job())),
+    ("hold_jobs", |g, t| match g.dice.one_in(8) {
+        true => t.hold_jobs(),
+        false => t.is_admitted(g.job()).map(drop),
+    }),
+    ("refuse_job", |g, t| {
+        let fault = g.fault();
+        t.refuse_job(g.job(), fault).map(drop)
+    }),
+    ("is_needed", |g, t| t.is_needed(g.slot()).map(drop)),
     ("look_on", |g, t| t.look_on(g.job_claim().job)),
     ("finish_job badly", |g, t| {
         t.finish_job(g.job_claim(), Err(g.fault())).map(drop)

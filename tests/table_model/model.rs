@@ -352,8 +352,6 @@ impl Model {
             .find_map(|(place, slot)| self.settled(by, *slot).map(|outcome| (place, outcome)))
     }
 
-    // Jobs.
-
     pub fn register_job(
         &mut self,
         by: Member,

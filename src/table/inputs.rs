@@ -80,4 +80,26 @@ impl Table {
             }
         }
     }
+
+    /// Goes through the jobs that have an object as an input, the last one first, as long as
+    /// `visit` says so.
+    pub(crate) fn each_job_of(
+        &self,
+        slot: SlotId,
+        mut visit: impl FnMut(JobId) -> Result<bool>,
+    ) -> Result<()> {
+        let mut node = self.slot_word(slot, HEAD_FAULT)?.load(Ordering::SeqCst) as u32;
+        let mut left = self.mem.count(Counter::Nodes)?;
+        while node != 0 {
+            left = left
+                .checked_sub(1)
+                .ok_or(TableError::corrupt("node list", slot.0.into()))?;
+            let (next, job) = self.node_next_and_job(node - 1, slot)?;
+            if !visit(job)? {
+                break;
+            }
+            node = next;
+        }
+        Ok(())
+    }
 }

@@ -22,7 +22,6 @@ use crate::values::{EventKind, Fault, Limits, ObjectState, Owner, Word};
 
 use super::error::{Result, TableError};
 use super::handle::Table;
-use super::jobs::JobId;
 use super::layout::{Counter, LINE, Region, header};
 use super::mem::TextRef;
 use super::set;
@@ -367,27 +366,5 @@ impl Table {
             self.advance(job)?;
             Ok(!seeded(Seed::ListCutShort))
         })
-    }
-
-    /// Goes through the jobs that have an object as an input, the last one first, as long as
-    /// `visit` says so.
-    pub(crate) fn each_job_of(
-        &self,
-        slot: SlotId,
-        mut visit: impl FnMut(JobId) -> Result<bool>,
-    ) -> Result<()> {
-        let mut node = self.slot_word(slot, HEAD_FAULT)?.load(Ordering::SeqCst) as u32;
-        let mut left = self.mem.count(Counter::Nodes)?;
-        while node != 0 {
-            left = left
-                .checked_sub(1)
-                .ok_or(TableError::corrupt("node list", slot.0.into()))?;
-            let (next, job) = self.node_next_and_job(node - 1, slot)?;
-            if !visit(job)? {
-                break;
-            }
-            node = next;
-        }
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use super::keys::glob;
 use super::model::{Formulas, Layout, Processor, ProductSpec, Scale, Task, TaskPlaces, Window};
 use super::names::{RESULT_NAME_RULE, is_result_name};
 use super::nearest::nearest;
+use super::parameters::Bound;
 use super::source::JobFileError;
 use super::template::{PLACEHOLDERS, Template};
 use crate::values::bytes;
@@ -24,18 +25,26 @@ pub(super) fn task(
     section: TaskSection,
     places: TaskPlaces,
     products: Option<Arc<ProductSpec>>,
+    row: &Bound,
     flags: &Flags,
     formulas: &dyn Formulas,
 ) -> Result<Task, JobFileError> {
     let layout = match section.layout {
-        LayoutName::Auto if has_objects_only(&section) => Layout::Objects,
+        LayoutName::Auto if has_objects_only(&section, row) => Layout::Objects,
         LayoutName::Auto => Layout::Auto,
         LayoutName::Sentinel2Safe => Layout::Safe,
         LayoutName::PerBand => Layout::PerBand,
         LayoutName::Objects => Layout::Objects,
     };
     let mut bands = Vec::new();
-    let processor = processor(&section, &places, layout, flags, formulas, &mut bands)?;
+    let processor = processor(
+        &section,
+        &places,
+        layout,
+        row,
+        (flags, formulas),
+        &mut bands,
+    )?;
     for band in &section.bands {
         let word = band.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if band.is_empty() || !word || PLACEHOLDERS.contains(&band.as_str()) {
@@ -44,8 +53,8 @@ pub(super) fn task(
         }
         push_once(&mut bands, band);
     }
-    let name = name(&section, &places)?;
-    let output = output(&section, &places, &processor, &name)?;
+    let name = name(&section, &places, row)?;
+    let output = output(&section, &places, &processor, &name, row)?;
     let objects = section
         .objects
         .iter()
@@ -69,7 +78,8 @@ pub(super) fn task(
         resolution: positive(section.resolution, "resolution", &places)?,
         radiometry: flags.radiometry.or(section.radiometry).unwrap_or_default(),
         resample: section.resample.unwrap_or_default(),
-        env: environment(&section, &places)?,
+        env: environment(&section, &places, row)?,
+        parameters: row.row.clone(),
         retries: retries(&section, &places)?,
         timeout: timeout(&section, &places, &processor)?,
         memory: memory(&section, &places, &processor)?,
@@ -122,12 +132,12 @@ impl Task {
 }
 
 /// Whether a task asks for objects and for no band, so far as can be seen without its formulas.
-fn has_objects_only(section: &TaskSection) -> bool {
+fn has_objects_only(section: &TaskSection, row: &Bound) -> bool {
     let band_placeholder = |argument: &String| {
         Template::parse(argument).is_ok_and(|template| {
             template
                 .placeholders()
-                .any(|(name, _)| !PLACEHOLDERS.contains(&name))
+                .any(|(name, _)| !PLACEHOLDERS.contains(&name) && row.value(name).is_none())
         })
     };
     !section.objects.is_empty()
@@ -147,8 +157,8 @@ fn processor(
     section: &TaskSection,
     places: &TaskPlaces,
     layout: Layout,
-    flags: &Flags,
-    formulas: &dyn Formulas,
+    row: &Bound,
+    (flags, formulas): (&Flags, &dyn Formulas),
     bands: &mut Vec<String>,
 ) -> Result<Processor, JobFileError> {
     match (&section.index, &section.expr, &section.run) {
@@ -168,20 +178,22 @@ fn processor(
             Ok(Processor::Index(index.clone()))
         }
         (None, Some(expr), None) => {
-            let found = formulas.expr_bands(expr).map_err(|error| {
-                places
-                    .field("expr")
-                    .inside(expr, error.span)
-                    .error(error.message)
-                    .nearest(error.nearest)
+            let place = places.field("expr");
+            let formula = row.formula(expr, &place)?;
+            let found = formulas.expr_bands(&formula).map_err(|error| {
+                let at = match formula == *expr {
+                    true => place.inside(expr, error.span),
+                    false => place,
+                };
+                at.error(error.message).nearest(error.nearest)
             })?;
             if found.is_empty() {
                 return Err(places.field("expr").error("the formula uses no band"));
             }
             found.iter().for_each(|band| push_once(bands, band));
-            Ok(Processor::Expr(expr.clone()))
+            Ok(Processor::Expr(formula))
         }
-        (None, None, Some(run)) => command(run, section, places, layout, bands),
+        (None, None, Some(run)) => command(run, section, places, layout, row, bands),
         (None, None, None) if flags.native => Ok(Processor::Native),
         (None, None, None) => Err(places
             .task
@@ -205,6 +217,7 @@ fn command(
     section: &TaskSection,
     places: &TaskPlaces,
     layout: Layout,
+    row: &Bound,
     bands: &mut Vec<String>,
 ) -> Result<Processor, JobFileError> {
     let place = places.field("run");
@@ -214,7 +227,8 @@ fn command(
     let mut templates = Vec::with_capacity(run.len());
     for text in run {
         let template = Template::parse(text)
-            .map_err(|error| place.inside(text, error.span.clone()).error(error.message))?;
+            .map_err(|error| place.inside(text, error.span.clone()).error(error.message))?
+            .bind(|name| row.value(name));
         for (name, span) in template.placeholders() {
             if name == "inputs" && span.len() != text.len() {
                 return Err(place
@@ -233,6 +247,7 @@ fn command(
             };
             if !known {
                 let mut candidates: Vec<&str> = PLACEHOLDERS.to_vec();
+                candidates.extend(row.row.keys().map(String::as_str));
                 if layout != Layout::Objects {
                     candidates.extend(section.bands.iter().map(String::as_str));
                     candidates.extend(SENTINEL2_BANDS.iter().map(|band| band.name));
@@ -256,19 +271,20 @@ fn looks_like_band(name: &str) -> bool {
             .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-fn name(section: &TaskSection, places: &TaskPlaces) -> Result<String, JobFileError> {
+fn name(section: &TaskSection, places: &TaskPlaces, row: &Bound) -> Result<String, JobFileError> {
     let Some(name) = section.name.as_ref().or(section.index.as_ref()) else {
         return Err(places
             .task
             .error("a task with `expr` or `run` needs a `name`"));
     };
-    if !is_result_name(name) {
+    let name = row.name(name, &places.field("name"))?;
+    if !is_result_name(&name) {
         return Err(places
             .field("name")
             .error(format!("{name:?} cannot name a task"))
             .help(RESULT_NAME_RULE));
     }
-    Ok(name.clone())
+    Ok(name)
 }
 
 fn output(
@@ -276,12 +292,16 @@ fn output(
     places: &TaskPlaces,
     processor: &Processor,
     task: &str,
+    row: &Bound,
 ) -> Result<String, JobFileError> {
-    let output = section
-        .output
-        .clone()
-        .unwrap_or_else(|| format!("{task}.tif"));
     let place = places.field("output");
+    let output = match &section.output {
+        Some(text) => {
+            let known = |name: &str| (name == "task").then(|| task.to_owned());
+            row.filled(text, &place, known)?
+        }
+        None => format!("{task}.tif"),
+    };
     if !is_result_name(&output) {
         return Err(place
             .error(format!("{output:?} cannot name a result"))
@@ -454,6 +474,7 @@ fn for_commands(
 fn environment(
     section: &TaskSection,
     places: &TaskPlaces,
+    row: &Bound,
 ) -> Result<std::collections::BTreeMap<String, String>, JobFileError> {
     for (name, value) in &section.env {
         let reason = if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
@@ -467,5 +488,6 @@ fn environment(
         };
         return Err(places.field("env").word(name).error(reason));
     }
-    Ok(section.env.clone())
+    let filled = |(name, value): (&String, &String)| (name.clone(), row.replaced(value));
+    Ok(section.env.iter().map(filled).collect())
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::values::connections::Connections;
 
+use super::parameters::ParametersSection;
+
 /// A cotec job file: a store, where to put things, and the tasks to do on each product.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -143,7 +145,7 @@ pub struct TaskSection {
     pub expr: Option<String>,
     /// A command and its arguments, never through a shell. Placeholders: a band's name for its
     /// file, and `{out}`, `{product}`, `{product_dir}`, `{prefix}`, `{job}`, `{task}`, `{inputs}`,
-    /// `{staging}`; `{{` is a brace.
+    /// `{staging}`, and the task's parameters; `{{` is a brace.
     pub run: Option<Vec<String>>,
     /// Bands that a command needs beyond those in its placeholders.
     pub bands: Vec<String>,
@@ -169,8 +171,13 @@ pub struct TaskSection {
     pub quantification: Option<f64>,
     /// See `quantification`. Default 0.
     pub add_offset: Option<f64>,
-    /// The result's file name. Default `<task>.tif`.
+    /// The result's file name; placeholders: `{task}` and the task's parameters; `{{` is a brace.
+    /// Default `<task>.tif`.
     pub output: Option<String>,
+    /// Values that stand for `{name}` in `name`, `run`, `env` and `output`, and numbers also in
+    /// `expr`: a table, in which a list of values makes a job of each product for each of them; or
+    /// a list of tables, which makes one for each table.
+    pub parameters: Option<ParametersSection>,
     /// Environment variables that a command gets.
     pub env: BTreeMap<String, String>,
     /// How often a job is run again when its processor failed, each time after a longer pause.

@@ -14,6 +14,7 @@ mod keys;
 mod model;
 mod names;
 mod nearest;
+mod parameters;
 mod payload;
 mod products;
 mod read;
@@ -35,6 +36,7 @@ pub use model::{
 };
 pub use names::is_result_name;
 pub use nearest::nearest;
+pub use parameters::{Parameter, ParametersSection, Row, Values};
 pub use payload::{BandRef, JobPayload, PayloadInput, Role};
 pub use read::DEFAULT_JOB_FILE;
 pub use schema::json_schema;

@@ -1,6 +1,6 @@
 //! The checked job file: what the rest of a run works with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use globset::GlobMatcher;
 use crate::values::connections::Connections;
 
 use super::document::{Radiometry, Resample};
+use super::parameters::Row;
 use super::source::{JobFileError, Place};
 use super::template::Template;
 use crate::store::{Addressing, EndpointSettings, SignatureVersion};
@@ -86,6 +87,8 @@ pub struct Task {
     pub scale: Option<Scale>,
     /// The result's file name.
     pub output: String,
+    /// Its parameters; a task with several rows of them is as many tasks.
+    pub parameters: Row,
     /// Environment variables that a command gets.
     pub env: BTreeMap<String, String>,
     /// How often a job is run again when its processor failed.
@@ -295,6 +298,7 @@ impl JobFile {
 
     pub(super) fn check_results(&self) -> Result<(), JobFileError> {
         let mut owner: BTreeMap<String, &str> = BTreeMap::new();
+        let mut names = HashSet::new();
         for task in &self.tasks {
             for file in task.result_files() {
                 if let Some(other) = owner.insert(file.clone(), &task.name) {
@@ -303,6 +307,12 @@ impl JobFile {
                     } else {
                         "name"
                     };
+                    let help = match task.parameters.keys().next() {
+                        Some(name) => format!(
+                            "let a parameter tell them apart, such as {{{name}}}, or give another `name` or `output`"
+                        ),
+                        None => "give one of them another `name` or `output`".to_owned(),
+                    };
                     return Err(task
                         .places
                         .field(field)
@@ -310,8 +320,24 @@ impl JobFile {
                             "the tasks {other:?} and {:?} would both write {file:?}",
                             task.name
                         ))
-                        .help("give one of them another `name` or `output`"));
+                        .help(help));
                 }
+            }
+            if !names.insert(task.name.as_str()) {
+                let field = match task.parameters.is_empty() {
+                    true => "name",
+                    false => "parameters",
+                };
+                return Err(task
+                    .places
+                    .field(field)
+                    .error(format!(
+                        "two tasks, or two rows of one, are called {:?}",
+                        task.name
+                    ))
+                    .help(
+                        "give each its own `name`; parameters may stand in it as {placeholders}",
+                    ));
             }
         }
         Ok(())

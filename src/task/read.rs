@@ -11,6 +11,7 @@ use super::check;
 use super::document::{Document, EndpointSection, StoreSection, TaskSection};
 use super::flags::{Flags, words};
 use super::model::{Formulas, JobFile, StoreSettings, TaskPlaces};
+use super::parameters::{self, Bound};
 use super::products;
 use super::source::{JobFileError, Place, Source};
 use super::tree::{self, Node};
@@ -123,7 +124,18 @@ fn build(
                 }
                 _ => shared.clone(),
             };
-            tasks.push(check::task(section, places, own, flags, formulas)?);
+            let rows = parameters::rows(&section, &places, source, node.get("parameters"))?;
+            for row in &rows {
+                let (section, places) = (section.clone(), places.clone());
+                tasks.push(check::task(
+                    section,
+                    places,
+                    own.clone(),
+                    row,
+                    flags,
+                    formulas,
+                )?);
+            }
         }
     } else {
         for word in words("--index", &flags.indices)? {
@@ -140,6 +152,7 @@ fn build(
                 section,
                 places,
                 shared.clone(),
+                &Bound::default(),
                 flags,
                 formulas,
             )?);

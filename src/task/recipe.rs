@@ -41,6 +41,7 @@ impl Task {
             "scale": self.scale.map(|scale| [scale.quantification, scale.add_offset]),
             "output": self.output,
             "env": self.env,
+            "parameters": self.parameters,
         })
         .to_string()
     }

@@ -110,6 +110,45 @@ impl Template {
         })
     }
 
+    /// Puts texts in the place of those placeholders that `value` knows.
+    #[must_use]
+    pub fn bind<F>(mut self, value: F) -> Template
+    where
+        F: Fn(&str) -> Option<String>,
+    {
+        for piece in &mut self.pieces {
+            if let Piece::Name(name, _) = piece
+                && let Some(text) = value(name)
+            {
+                *piece = Piece::Text(text);
+            }
+        }
+        self
+    }
+
+    /// The whole text with all placeholders filled in.
+    ///
+    /// # Errors
+    /// `value` knows a placeholder not.
+    pub fn fill<F>(self, value: F) -> Result<String, TemplateError>
+    where
+        F: Fn(&str) -> Option<String>,
+    {
+        let mut whole = String::new();
+        for piece in self.bind(value).pieces {
+            match piece {
+                Piece::Text(text) => whole.push_str(&text),
+                Piece::Name(name, span) => {
+                    return Err(TemplateError {
+                        message: format!("nothing is known for the placeholder {{{name}}}"),
+                        span,
+                    });
+                }
+            }
+        }
+        Ok(whole)
+    }
+
     /// Appends the argument, or the arguments, that the template stands for.
     ///
     /// # Errors

@@ -115,6 +115,11 @@ fn environment(command: &mut Command, job: &Job<'_>, table_path: &str) {
             command.env_remove(&name);
         }
     }
+    let parameters = job.task.parameters.iter();
+    let parameters = parameters.map(|(name, value)| {
+        let name = format!("COTEC_PARAM_{}", name.to_ascii_uppercase());
+        (name, value.to_string())
+    });
     command
         .env("COTEC_TABLE", table_path)
         .env("COTEC_JOB", job.name())
@@ -125,6 +130,7 @@ fn environment(command: &mut Command, job: &Job<'_>, table_path: &str) {
         .env("COTEC_OUT", job.out())
         .env("COTEC_SCRATCH", job.scratch())
         .env("COTEC_THREADS", job.threads().to_string())
+        .envs(parameters)
         .envs(&job.task.env);
 }
 

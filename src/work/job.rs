@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::table::{Outcome, SlotId, Table, TableError};
-use crate::task::{JobPayload, Task};
+use crate::task::{JobPayload, Parameter, Task};
 use crate::values::{ByteRange, staged};
 
 /// A job with everything that its processor may want to know.
@@ -29,6 +29,11 @@ impl Job<'_> {
     /// The name of its task.
     pub fn task(&self) -> &str {
         &self.task.name
+    }
+
+    /// A parameter of its task.
+    pub fn parameter(&self, name: &str) -> Option<&Parameter> {
+        self.task.parameters.get(name)
     }
 
     /// The name of its product.

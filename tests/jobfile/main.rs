@@ -4,3 +4,4 @@
 
 mod errors;
 mod format;
+mod parameters;

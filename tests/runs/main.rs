@@ -20,6 +20,7 @@ mod edges;
 mod integrity;
 mod keeper;
 mod landed;
+mod parameters;
 mod points;
 mod reference;
 mod resume;

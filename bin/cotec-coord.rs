@@ -56,6 +56,13 @@ struct Cli {
     /// Where objects are downloaded to [default: ./.cotec/staging]
     #[arg(long, value_name = "DIR")]
     staging: Option<PathBuf>,
+    /// How much of the disk staging may take at any time, such as 20GiB; objects are removed when
+    /// their last job is done [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    staging_limit: Option<u64>,
+    /// Remove nothing from staging, and no scratch directory
+    #[arg(long)]
+    keep: bool,
     /// Run every job, also those that an earlier run into the same directory has done
     #[arg(long)]
     fresh: bool,
@@ -101,6 +108,8 @@ fn run(cli: Cli) -> Result<coord::ExitCode, RunError> {
         }),
         out: cli.out,
         staging: cli.staging,
+        staging_limit: cli.staging_limit,
+        keep: cli.keep,
         workers: cli.workers.map(usize::from),
         connections: cli.connections,
         native: false,
@@ -125,6 +134,10 @@ fn run(cli: Cli) -> Result<coord::ExitCode, RunError> {
         dry_run: cli.dry_run,
         output: if cli.json { Output::Json } else { Output::Text },
     })
+}
+
+fn bytes(text: &str) -> Result<u64, &'static str> {
+    cotec::values::bytes::parse(text).ok_or("a number of bytes such as 20GiB or 500MB is expected")
 }
 
 /// The job file that is named, else the one that stands here, else what the flags say.

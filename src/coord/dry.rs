@@ -71,7 +71,12 @@ fn plan(jobfile: &JobFile, store: &StoreConfig, output: Output) -> i32 {
         Err(error) => return fail(error.to_string(), ExitCode::Store),
     };
     let sink = DryRun::new(&store, |job: DryJob<'_>| show(&job, output));
-    let planned = runtime.block_on(plan::plan(jobfile, &store, &sink, &PlanOptions::default()));
+    let options = PlanOptions {
+        staging: jobfile.staging_limit,
+        keep: jobfile.keep,
+        ..PlanOptions::default()
+    };
+    let planned = runtime.block_on(plan::plan(jobfile, &store, &sink, &options));
     if let Err(error) = planned {
         let code = match error.kind() {
             PlanErrorKind::JobFile => ExitCode::Usage,

@@ -92,7 +92,11 @@ impl Shared<'_> {
             Ok(store) => store,
             Err(error) => return complain(error.to_string(), ExitCode::Store),
         };
-        let options = PlanOptions::default();
+        let options = PlanOptions {
+            staging: self.jobfile.staging_limit,
+            keep: self.jobfile.keep,
+            ..PlanOptions::default()
+        };
         match runtime.block_on(plan::plan(&self.jobfile, &store, &sink, &options)) {
             Ok(summary) => match table.planned(summary.products) {
                 Ok(()) => 0,

@@ -101,10 +101,13 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     // Also when not all could be started: it ends those that were.
     let stopped = supervisor.watch(started);
     shared.scratch.remove();
+    if !shared.jobfile.keep {
+        staging.remove_scratch();
+    }
     let stopped = stopped?;
     let seconds = now_ns().saturating_sub(begun_ns) as f64 / 1e9;
     let code = verdict(&supervisor, stopped)?;
-    if code == ExitCode::Done {
+    if code == ExitCode::Done && !shared.jobfile.keep {
         staging.tidy();
     }
     let ending = Ending {

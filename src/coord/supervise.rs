@@ -14,6 +14,7 @@ use crate::sys::signals::Signals;
 use crate::table::{EventReader, JobId, Phase, SlotId, TableError};
 use crate::task::JobPayload;
 use crate::values::{EventKind, Fault, FaultCode, JobState, Role};
+use crate::work;
 
 use super::children::{self, Children, Kid, ends_run};
 use super::config::{DEFAULT_GRACE, RunError};
@@ -225,6 +226,9 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             self.tally.downloader_died();
         }
         table.sweep(JOB_ATTEMPTS)?;
+        if kid.role == Role::Worker && !self.shared.jobfile.keep {
+            work::remove_abandoned(table, &self.shared.staging)?;
+        }
         let what = What::Died {
             role: kid.role.name(),
             pid: kid.child.pid(),

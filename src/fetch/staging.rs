@@ -53,12 +53,18 @@ impl Staging {
             return Err(StagingError::InUse { path: root });
         };
         landing::keep_usable(&root).map_err(not)?;
+        let _ = fs::remove_dir_all(root.join(staged::SCRATCH));
         Ok(Staging { root, _lock: lock })
     }
 
     /// Removes what only an interrupted run needs: for the end of one in which all was done.
     pub fn tidy(&self) {
         landing::remove_all(&self.root);
+    }
+
+    /// Removes the scratch directories.
+    pub fn remove_scratch(&self) {
+        let _ = fs::remove_dir_all(self.root.join(staged::SCRATCH));
     }
 
     /// The directory, absolute.

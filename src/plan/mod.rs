@@ -18,6 +18,7 @@ mod resolve;
 mod safe;
 mod sink;
 mod source;
+mod space;
 mod stac;
 mod unique;
 

@@ -15,6 +15,7 @@ use super::products::Products;
 use super::recipe;
 use super::sink::{BrokenJob, PlanSink, PlannedJob};
 use super::source::ProductSource;
+use super::space::{Space, manifests};
 use super::unique::Names;
 use crate::store::ObjectInfo;
 use crate::task::{JobFile, JobFileError, ProductSpec, Task, nearest};
@@ -27,6 +28,10 @@ pub struct PlanOptions {
     /// Named products that are looked up before the first job is registered, so that a wrong name
     /// is known before anything is downloaded. Those after them fail their own jobs.
     pub checked_names: usize,
+    /// The bytes of staging that jobs may have, where there is a limit.
+    pub staging: Option<u64>,
+    /// Whether nothing is removed from staging, so that all jobs together have this room.
+    pub keep: bool,
 }
 
 impl Default for PlanOptions {
@@ -34,6 +39,8 @@ impl Default for PlanOptions {
         PlanOptions {
             ahead: 16,
             checked_names: 256,
+            staging: None,
+            keep: false,
         }
     }
 }
@@ -82,6 +89,7 @@ pub async fn plan(
         names: Names::default(),
         summary: PlanSummary::default(),
         recipes: HashMap::new(),
+        space: Space::new(options.staging, options.keep),
     };
     for group in &groups {
         let products = Products::new(source, group.spec);
@@ -243,6 +251,7 @@ struct Run<'a> {
     summary: PlanSummary,
     /// Of the tasks, by number.
     recipes: HashMap<u32, String>,
+    space: Space,
 }
 
 impl Run<'_> {
@@ -279,6 +288,19 @@ impl Run<'_> {
             draft.payload.recipe = recipe::of_job(of_task, &draft.payload, &objects);
             if self.sink.done_before(&job, *number, &draft.payload)? {
                 self.summary.jobs += 1;
+                continue;
+            }
+            let manifests = manifests(product, &objects);
+            let needed = objects.iter().chain(&manifests).copied();
+            if let Err(reason) = self.space.take(needed, task.scratch.unwrap_or(0)) {
+                self.summary.broken += 1;
+                self.sink.broken_job(&BrokenJob {
+                    name: &job,
+                    task: *number,
+                    product: &name,
+                    prefix,
+                    reason: &reason,
+                })?;
                 continue;
             }
             let inputs = self.sink.objects(&objects)?;

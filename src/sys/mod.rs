@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod command;
 pub mod death;
+pub mod disk;
 pub mod fork;
 pub mod futex;
 pub mod mapping;

@@ -82,6 +82,7 @@ pub(super) fn task(
         parameters: row.row.clone(),
         retries: retries(&section, &places)?,
         timeout: timeout(&section, &places, &processor)?,
+        scratch: scratch(&section, &places)?,
         memory: memory(&section, &places, &processor)?,
         name,
         products,
@@ -432,6 +433,19 @@ fn timeout(
         None => {
             let place = places.field("timeout");
             Err(place.error("`timeout` is a number of seconds above 0, and 30 days at most"))
+        }
+    }
+}
+
+fn scratch(section: &TaskSection, places: &TaskPlaces) -> Result<Option<u64>, JobFileError> {
+    let Some(text) = &section.scratch else {
+        return Ok(None);
+    };
+    match bytes::parse(text) {
+        Some(bytes) => Ok(Some(bytes)),
+        None => {
+            let place = places.field("scratch");
+            Err(place.error("`scratch` is a number of bytes such as \"2GiB\" or \"500MB\""))
         }
     }
 }

@@ -22,6 +22,10 @@ pub struct Document {
     pub out: Option<String>,
     /// The directory that objects are downloaded to. Default `./.cotec/staging`.
     pub staging: Option<String>,
+    /// How much of the disk the staging directory may take at any time, such as `20GiB`: jobs get
+    /// their inputs as there is room, and objects are removed when their last job is done. Default
+    /// `0`: no limit.
+    pub staging_limit: Option<String>,
     /// How many jobs run at the same time. Default: the number of cores.
     #[schemars(range(min = 1, max = 4096))]
     pub workers: Option<u32>,
@@ -145,7 +149,7 @@ pub struct TaskSection {
     pub expr: Option<String>,
     /// A command and its arguments, never through a shell. Placeholders: a band's name for its
     /// file, and `{out}`, `{product}`, `{product_dir}`, `{prefix}`, `{job}`, `{task}`, `{inputs}`,
-    /// `{staging}`, and the task's parameters; `{{` is a brace.
+    /// `{staging}`, `{scratch}`, and the task's parameters; `{{` is a brace.
     pub run: Option<Vec<String>>,
     /// Bands that a command needs beyond those in its placeholders.
     pub bands: Vec<String>,
@@ -187,6 +191,9 @@ pub struct TaskSection {
     /// How many seconds a command may run; then it is ended, with all that it started, and has
     /// failed. Default: no limit.
     pub timeout: Option<f64>,
+    /// How much a processor writes to its scratch directory, such as `2GiB`: kept free for it where
+    /// there is a `staging_limit`. Default: what earlier jobs of the task were seen to use.
+    pub scratch: Option<String>,
     /// How much memory a command may map (RLIMIT_AS), such as `4GiB`. Default: no limit.
     pub memory: Option<String>,
 }

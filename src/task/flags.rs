@@ -21,6 +21,10 @@ pub struct Flags {
     pub out: Option<PathBuf>,
     /// `--staging`.
     pub staging: Option<PathBuf>,
+    /// `--staging-limit`: bytes; 0 lifts the limit of the job file.
+    pub staging_limit: Option<u64>,
+    /// `--keep`.
+    pub keep: bool,
     /// `--workers`.
     pub workers: Option<usize>,
     /// `--connections`.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use globset::GlobMatcher;
 
+use crate::values::bytes;
 use crate::values::connections::Connections;
 
 use super::document::{Radiometry, Resample};
@@ -23,6 +24,10 @@ pub struct JobFile {
     pub out: PathBuf,
     /// The directory that objects are downloaded to; relative to the working directory.
     pub staging: PathBuf,
+    /// Bytes of disk that the staging directory may take; `None`: as many as there are.
+    pub staging_limit: Option<u64>,
+    /// Nothing is removed from staging, and no scratch directory.
+    pub keep: bool,
     /// Jobs at the same time; `None`: the number of cores.
     pub workers: Option<usize>,
     /// Connections to the store at the same time.
@@ -95,6 +100,8 @@ pub struct Task {
     pub retries: u32,
     /// How long a command may run.
     pub timeout: Option<Duration>,
+    /// Bytes that a processor writes to its scratch directory, if the job file says it.
+    pub scratch: Option<u64>,
     /// How many bytes a command may map.
     pub memory: Option<u64>,
     /// Where all this was written.
@@ -294,6 +301,24 @@ impl JobFile {
     /// The names of all tasks, in order.
     pub fn task_names(&self) -> impl Iterator<Item = &str> {
         self.tasks.iter().map(|task| task.name.as_str())
+    }
+
+    /// No job of a task could ever begin whose scratch directory alone is larger than staging may
+    /// be.
+    pub(super) fn check_scratch(&self) -> Result<(), JobFileError> {
+        for task in &self.tasks {
+            if let (Some(limit), Some(scratch)) = (self.staging_limit, task.scratch)
+                && scratch > limit
+            {
+                let (needed, limit) = (bytes::text(scratch), bytes::text(limit));
+                return Err(task.places.field("scratch").error(format!(
+                    "the scratch directory of the task {:?} ({needed}) is larger than staging may be ({limit})",
+                    task.name
+                ))
+                .help("the scratch directories stand in staging: raise --staging-limit"));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn check_results(&self) -> Result<(), JobFileError> {

@@ -16,6 +16,7 @@ use super::products;
 use super::source::{JobFileError, Place, Source};
 use super::tree::{self, Node};
 use crate::store::{EndpointSettings, StoreError};
+use crate::values::bytes;
 
 /// The job file of a command line that names none.
 pub const DEFAULT_JOB_FILE: &str = "cotec.toml";
@@ -177,7 +178,16 @@ fn build(
             return Err(place(root.get(name)).error(format!("`{name}` is no path")));
         }
     }
+    let staging_limit = match (flags.staging_limit, &document.staging_limit) {
+        (None, Some(text)) => bytes::parse(text).ok_or_else(|| {
+            place(root.get("staging_limit"))
+                .error("`staging_limit` is a number of bytes such as \"20GiB\" or \"500MB\"")
+        })?,
+        (limit, _) => limit.unwrap_or(0),
+    };
     let jobfile = JobFile {
+        staging_limit: (staging_limit > 0).then_some(staging_limit),
+        keep: flags.keep,
         out: path(&flags.out, document.out, "./out"),
         staging: path(&flags.staging, document.staging, "./.cotec/staging"),
         workers: flags
@@ -192,6 +202,7 @@ fn build(
         tasks,
     };
     jobfile.check_results()?;
+    jobfile.check_scratch()?;
     Ok(jobfile)
 }
 

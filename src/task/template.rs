@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// The placeholders that every task has; all others are names of bands.
-pub const PLACEHOLDERS: [&str; 8] = [
+pub const PLACEHOLDERS: [&str; 9] = [
     "out",         // the result file
     "product",     // the product's name
     "product_dir", // the product's directory in staging
@@ -18,6 +18,7 @@ pub const PLACEHOLDERS: [&str; 8] = [
     "task",        // the task's name
     "inputs",      // all staged inputs
     "staging",     // the staging directory
+    "scratch",     // a directory for this job alone
 ];
 
 /// One argument with its placeholders.

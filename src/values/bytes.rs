@@ -27,9 +27,40 @@ pub fn parse(text: &str) -> Option<u64> {
     (value.is_finite() && value >= 0.0 && value < u64::MAX as f64).then_some(value as u64)
 }
 
+/// A number of bytes in binary units, as [`parse`] reads it; rounded up, so that what is meant has
+/// room in what is written.
+pub fn text(bytes: u64) -> String {
+    for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] {
+        if bytes >> shift > 0 {
+            let hundredths = (u128::from(bytes) * 100).div_ceil(1 << shift);
+            let (whole, rest) = (hundredths / 100, hundredths % 100);
+            return match rest {
+                0 => format!("{whole}{unit}"),
+                _ => format!("{whole}.{rest:02}{unit}"),
+            };
+        }
+    }
+    format!("{bytes}B")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, text};
+
+    #[test]
+    fn what_is_written_is_read_as_at_least_as_much() {
+        for (bytes, written) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1KiB"),
+            (20 << 30, "20GiB"),
+            ((3 << 20) + 1, "3.01MiB"),
+            (u64::MAX >> 1, "8388608TiB"),
+        ] {
+            assert_eq!(text(bytes), written);
+            assert!(parse(written).unwrap() >= bytes);
+        }
+    }
 
     #[test]
     fn units_are_what_they_say() {

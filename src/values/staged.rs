@@ -100,6 +100,19 @@ pub fn landing_path_of_key(staging: &Path, bucket: &str, key: &str) -> PathBuf {
     staging.join(LANDING).join(format!("k{name:032x}"))
 }
 
+/// The scratch directory of an attempt at a job, inside the staging directory.
+pub fn scratch_path(staging: &Path, job: u32, attempt: u32) -> PathBuf {
+    staging.join(SCRATCH).join(format!("{job}.{attempt}"))
+}
+
+/// The job and the attempt of a scratch directory's name.
+pub fn scratch_of(name: &str) -> Option<(u32, u32)> {
+    let (job, attempt) = name.split_once('.')?;
+    Some((job.parse().ok()?, attempt.parse().ok()?))
+}
+
+/// The directory of all scratch directories, inside the staging directory.
+pub const SCRATCH: &str = "%~scratch";
 /// The directory of all landing files, inside the staging directory.
 pub const LANDING: &str = "%~landing";
 /// The record of what is complete in staging, inside the staging directory.

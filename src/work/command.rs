@@ -29,6 +29,7 @@ pub(super) fn run(
     table_path: &str,
 ) -> Result<PathBuf, Failure> {
     product_dir_is_one(job, argv)?;
+    (job.space.make()).map_err(|e| Failure::staging(job.space.path(), &e))?;
     let argv = expand_argv(argv, |name| value(job, name)).map_err(Failure::processor)?;
     let Some((program, arguments)) = argv.split_first() else {
         return Err(Failure::processor("the command is empty"));
@@ -96,6 +97,7 @@ fn value(job: &Job<'_>, name: &str) -> Option<Value> {
         "job" => one(job.name().into()),
         "task" => one(job.task().into()),
         "staging" => one(job.staging().into()),
+        "scratch" => one(job.scratch().into()),
         "inputs" => Some(Value::Many(
             job.inputs().into_iter().map(Into::into).collect(),
         )),

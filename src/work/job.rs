@@ -7,6 +7,8 @@ use crate::table::{Outcome, SlotId, Table, TableError};
 use crate::task::{JobPayload, Parameter, Task};
 use crate::values::{ByteRange, staged};
 
+use super::space::Space;
+
 /// A job with everything that its processor may want to know.
 pub struct Job<'a> {
     pub(super) table: &'a Table,
@@ -16,7 +18,9 @@ pub struct Job<'a> {
     pub(super) slots: &'a [SlotId],
     pub(super) staging: &'a Path,
     pub(super) bucket: &'a str,
-    pub(super) scratch: &'a Path,
+    /// Where the result is written.
+    pub(super) place: &'a Path,
+    pub(super) space: &'a Space,
     pub(super) threads: usize,
 }
 
@@ -84,15 +88,18 @@ impl Job<'_> {
             .collect()
     }
 
-    /// A directory for this job alone; removed afterwards.
+    /// A directory for this job alone, made when this is called first and removed afterwards. It
+    /// counts as staging: see `scratch` and `staging_limit` of a job file.
     pub fn scratch(&self) -> &Path {
-        self.scratch
+        // Whoever writes to it is told why there is none.
+        let _ = self.space.make();
+        self.space.path()
     }
 
     /// The file to write the result to; it is moved to its place when the processor has ended
     /// well.
     pub fn out(&self) -> PathBuf {
-        self.scratch.join(&self.task.output)
+        self.place.join(&self.task.output)
     }
 
     /// How many threads this job should use.

@@ -6,9 +6,11 @@ mod formula;
 mod job;
 mod outcome;
 mod scratch;
+mod space;
 mod worker;
 
 pub use job::Job;
 pub use outcome::{JobResult, ResultStats};
 pub use scratch::Scratch;
+pub use space::remove_abandoned;
 pub use worker::{Native, WorkConfig, run};

@@ -29,6 +29,9 @@ pub struct JobResult {
     pub log_end: Option<String>,
     /// Wall time of the processor in seconds.
     pub seconds: f64,
+    /// Bytes of the disk that the scratch directory took at the end, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch_bytes: Option<u64>,
     /// Whether an earlier run has done the job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub earlier: bool,
@@ -75,13 +78,23 @@ impl Failure {
         }
     }
 
+    pub fn staging(path: &Path, source: &io::Error) -> Failure {
+        Failure {
+            fault: Fault::new(FaultCode::Staging, errno(source)),
+            ..Failure::output(path, source)
+        }
+    }
+
     pub fn output(path: &Path, source: &io::Error) -> Failure {
-        let errno = source.raw_os_error().unwrap_or(0).unsigned_abs();
         let error = format!("{} cannot be written: {source}", path.display());
         Failure {
-            fault: Fault::new(FaultCode::Output, errno),
+            fault: Fault::new(FaultCode::Output, errno(source)),
             error,
             log: None,
         }
     }
+}
+
+fn errno(source: &io::Error) -> u32 {
+    source.raw_os_error().unwrap_or(0).unsigned_abs()
 }

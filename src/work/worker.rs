@@ -16,6 +16,7 @@ use crate::values::{Fault, FaultCode};
 use super::job::Job;
 use super::outcome::{Failure, JobResult, ResultStats};
 use super::scratch::{Scratch, place};
+use super::space::Space;
 use super::{command, formula};
 
 /// The longest sleep before looking again. Wake-ups do not depend on it: it bounds how long a
@@ -72,7 +73,8 @@ fn run_job(table: &Table, config: &WorkConfig<'_>, claim: JobClaim) -> Result<()
     let slots = table.job_inputs(claim.job)?;
     let prepared = prepare(config, claim, number, &payload);
     let mut result = JobResult::default();
-    let outcome = prepared.and_then(|(task, payload, scratch)| {
+    let space = Space::new(config.staging, claim, config.jobfile.keep);
+    let outcome = prepared.and_then(|(task, payload, place)| {
         let job = Job {
             table,
             name: &name,
@@ -81,12 +83,14 @@ fn run_job(table: &Table, config: &WorkConfig<'_>, claim: JobClaim) -> Result<()
             slots: &slots,
             staging: config.staging,
             bucket: config.bucket,
-            scratch: &scratch,
+            place: &place,
+            space: &space,
             threads: config.threads,
         };
         result.notes.clone_from(&payload.notes);
         let outcome = process(config, &job, &mut result);
-        let _ = fs::remove_dir_all(&scratch);
+        let _ = fs::remove_dir_all(&place);
+        result.scratch_bytes = space.over();
         outcome
     });
     result.seconds = begun.elapsed().as_secs_f64();
@@ -135,9 +139,9 @@ fn prepare<'a>(
     let task = config.jobfile.tasks.get(number as usize);
     let task = task.ok_or_else(|| Failure::processor(format!("there is no task {number}")))?;
     let payload = JobPayload::from_bytes(payload).map_err(Failure::processor)?;
-    let scratch = config.scratch.job_dir(claim.job.0, claim.attempt);
-    let scratch = scratch.map_err(|e| Failure::output(config.out, &e))?;
-    Ok((task, payload, scratch))
+    let place = config.scratch.job_dir(claim.job.0, claim.attempt);
+    let place = place.map_err(|e| Failure::output(config.out, &e))?;
+    Ok((task, payload, place))
 }
 
 /// Runs the processor and puts its result in place.
@@ -154,7 +158,7 @@ fn process(config: &WorkConfig<'_>, job: &Job<'_>, result: &mut JobResult) -> Re
     }
     death::point("result-written");
     for file in job.task.result_files() {
-        let (from, to) = (job.scratch.join(&file), out.join(&file));
+        let (from, to) = (job.place.join(&file), out.join(&file));
         if !from.exists() {
             return Err(no_output(job, result.log.take()));
         }

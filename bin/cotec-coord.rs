@@ -17,6 +17,7 @@ use cotec::plan::RasterFormulas;
 use cotec::task::{DEFAULT_JOB_FILE, Flags, JobFile, Radiometry};
 use cotec::values::Limits;
 use cotec::values::connections::Connections;
+use cotec::values::order::Order;
 
 /// Processes Earth-observation products while they are still being downloaded from S3
 #[derive(Debug, Parser)]
@@ -38,6 +39,9 @@ struct Cli {
     /// downloading [default: auto]
     #[arg(long, value_name = "N|auto")]
     connections: Option<Connections>,
+    /// Which jobs' inputs are fetched first [default: given]
+    #[arg(long, value_enum)]
+    order: Option<OrderArg>,
     /// Serve this directory as an S3 store; each of its sub-directories is a bucket
     #[arg(long, value_name = "DIR", conflicts_with = "endpoint")]
     serve: Option<PathBuf>,
@@ -85,6 +89,16 @@ enum RadiometryArg {
     Dn,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OrderArg {
+    /// Those of the first tasks and products
+    Given,
+    /// Those of the job that is short of the fewest bytes
+    Smallest,
+    /// By Johnson's rule, with what each task takes learnt during the run
+    Johnson,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     common::logging::init();
@@ -112,6 +126,11 @@ fn run(cli: Cli) -> Result<coord::ExitCode, RunError> {
         keep: cli.keep,
         workers: cli.workers.map(usize::from),
         connections: cli.connections,
+        order: cli.order.map(|order| match order {
+            OrderArg::Given => Order::AsGiven,
+            OrderArg::Smallest => Order::SmallestFirst,
+            OrderArg::Johnson => Order::Johnson,
+        }),
         native: false,
     };
     let jobfile = read(cli.jobfile.as_deref(), &flags)?;

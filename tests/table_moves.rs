@@ -252,6 +252,40 @@ fn wanted_slots_come_in_order_and_again_when_wanted_again() {
 }
 
 #[test]
+fn an_input_waits_for_its_job_unless_somebody_else_wants_it() {
+    let t = table();
+    let spec = |key| ObjectSpec {
+        key,
+        size: 7,
+        etag: Some("8d777f385d3dfec8815d20f7496026dc-3"),
+    };
+    let mut slots = Vec::new();
+    t.register_inputs(&[spec("a"), spec("b"), spec("c"), spec("d")], &mut slots)
+        .unwrap();
+    let for_jobs = || -> Vec<bool> { slots.iter().map(|s| t.is_for_jobs(*s).unwrap()).collect() };
+    assert_eq!(for_jobs(), [true; 4]);
+    let mut cursor = 0;
+    while t.next_wanted(&mut cursor).unwrap().is_some() {}
+    t.want(slots[0]).unwrap();
+    t.register_object(&spec("b")).unwrap();
+    t.wait(slots[2], Some(Duration::ZERO)).unwrap();
+    t.register_inputs(&[spec("a"), spec("d")], &mut Vec::new())
+        .unwrap();
+    assert_eq!(for_jobs(), [false, false, false, true]);
+    for slot in &slots[..3] {
+        assert_eq!(t.next_wanted(&mut cursor).unwrap(), Some(*slot));
+    }
+    assert_eq!(t.etag(slots[3]).unwrap().as_deref(), spec("d").etag);
+    // An evicted input that a job wants again still waits for it.
+    job(&t, "j", &[slots[3]]);
+    fetch(&t, slots[3]);
+    assert!(t.evict(slots[3]).unwrap());
+    assert!(t.claim_job().unwrap().is_none());
+    assert!(for_jobs()[3]);
+    assert_eq!(t.next_wanted(&mut cursor).unwrap(), Some(slots[3]));
+}
+
+#[test]
 fn the_end_is_seen_only_after_planning() {
     let t = table();
     let j = job(&t, "j", &[]);

@@ -13,6 +13,7 @@ use cotec::fetch::{self, Bounds, FetchConfig, Staging};
 use cotec::store::{Address, ObjectInfo, S3Store, StoreConfig, StoreError};
 use cotec::table::{EventReader, ObjectSpec, Phase, SlotId, Table, TableError};
 use cotec::values::connections::Connections;
+use cotec::values::order::Order;
 use cotec::values::safe::{is_manifest, manifest_of};
 use cotec::values::staged::{LANDED, LANDING, LOCK, Tree};
 use cotec::values::{Event, EventKind, Fault, FaultCode, Limits, Role, Verified, verified};
@@ -83,6 +84,8 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
         staging: root.clone(),
         tree: Tree::Below(args.address.key.clone()),
         connections,
+        order: Order::AsGiven,
+        workers: 1,
         until_idle: true,
     };
     let json = cli.json;

@@ -122,6 +122,8 @@ impl Shared<'_> {
             staging: self.staging.clone(),
             tree: Tree::Bucket(self.store.bucket.clone()),
             connections,
+            order: self.jobfile.order,
+            workers: self.workers,
             until_idle: false,
         };
         Ok(fetch::run(&table, store, config)?)

@@ -46,12 +46,14 @@ impl PlanSink for TableSink {
     fn objects(&self, objects: &[&ObjectInfo]) -> Result<Vec<u32>, PlanError> {
         let specs: Vec<_> = objects.iter().map(|object| spec(object)).collect();
         let mut slots = Vec::with_capacity(specs.len());
-        (self.table.register_objects(&specs, &mut slots)).map_err(register)?;
+        (self.table.register_inputs(&specs, &mut slots)).map_err(register)?;
         Ok(slots.into_iter().map(|slot| slot.0).collect())
     }
 
     fn manifest(&self, object: &ObjectInfo) -> Result<(), PlanError> {
-        self.slot(object).map(|_| ())
+        // It comes with the product's first object.
+        let registered = (self.table).register_inputs(&[spec(object)], &mut Vec::new());
+        registered.map_err(register)
     }
 
     fn job(&self, job: &PlannedJob<'_>) -> Result<(), PlanError> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::values::order::Order;
 use crate::values::staged::Tree;
 
 use super::control::Bounds;
@@ -15,6 +16,10 @@ pub struct FetchConfig {
     pub tree: Tree,
     /// Between which numbers of connections it may choose.
     pub connections: Bounds,
+    /// In which order jobs begin.
+    pub order: Order,
+    /// Jobs that run at the same time.
+    pub workers: usize,
     /// End when everything is registered and nothing is wanted any more, instead of when all
     /// jobs have ended.
     pub until_idle: bool,

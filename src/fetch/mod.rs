@@ -1,11 +1,12 @@
 //! The downloader: turns wanted slots into bytes in staging.
 //!
-//! It walks the slots in the order of their registration, which is the order of the jobs, cuts
-//! large objects into parts, and lets its connections take the parts one after the other:
-//! products, objects and parts overlap, and the first jobs' inputs are complete first. How many
-//! connections and how large parts is found while downloading.
+//! It takes the objects in the order of the jobs, cuts large ones into parts, and lets its
+//! connections take the parts one after the other: products, objects and parts overlap, and the
+//! first jobs' inputs are complete first. How many connections and how large parts is found while
+//! downloading.
 //!
 //! - `pool` is the process: it makes the `engine`, and ends it with the run.
+//! - `agenda` says which object comes next: those that no job waits for, then job by job.
 //! - `queue` has what is to be fetched: wanted objects, their `parts`, and those parts that wait
 //!   until they may be asked for again.
 //! - `engine` has the lines, each a connection at work; `request` is one request, over the
@@ -14,6 +15,7 @@
 //!   what has landed to what is known of it, by [`integrity`] and `manifests`, before it is ready.
 //! - `pace` looks ten times a second: connections, silence, and the slowest at the end.
 
+mod agenda;
 mod backoff;
 mod bell;
 mod config;

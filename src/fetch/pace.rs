@@ -83,7 +83,7 @@ fn look(engine: &Rc<Engine>, usual: &mut Usual) -> Result<(), TableError> {
     }
     engine.pump()?;
     engine.settle()?;
-    usual.look(engine, now);
+    usual.look(engine, now, starved);
     if starved {
         second_requests(engine, usual, now);
     }
@@ -122,6 +122,8 @@ fn look_for_silence(flight: &Flight, now: Instant, thinking: Duration, at_the_en
 struct Usual {
     /// Bytes per second of a request under way.
     rate: f64,
+    /// Of all together, while there was enough to do.
+    together: f64,
     bytes: u64,
     at: Option<Instant>,
 }
@@ -135,16 +137,23 @@ impl Usual {
     }
 
     /// Learns from the last moments in which at least two requests were under way.
-    fn look(&mut self, engine: &Engine, now: Instant) {
+    fn look(&mut self, engine: &Engine, now: Instant, starved: bool) {
         let bytes = engine.bytes.get();
         let busy = engine.busy.get();
         if let Some(before) = self.at
             && busy > 1
         {
             let seconds = now.saturating_duration_since(before).as_secs_f64();
-            let rate = (bytes - self.bytes) as f64 / seconds.max(1e-3) / busy as f64;
-            let share = if self.rate == 0.0 { 1.0 } else { 0.1 };
-            self.rate += (rate - self.rate) * share;
+            let together = (bytes - self.bytes) as f64 / seconds.max(1e-3);
+            let follow = |value: &mut f64, seen: f64| {
+                let share = if *value == 0.0 { 1.0 } else { 0.1 };
+                *value += (seen - *value) * share;
+            };
+            follow(&mut self.rate, together / busy as f64);
+            if !starved {
+                follow(&mut self.together, together);
+                engine.queue.borrow_mut().upcoming.network(self.together);
+            }
         }
         (self.bytes, self.at) = (bytes, Some(now));
     }

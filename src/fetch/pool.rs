@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::store::S3Store;
 use crate::table::{Phase, Table, TableError};
 
+use super::agenda::Upcoming;
 use super::bell::Bell;
 use super::config::FetchConfig;
 use super::engine::Engine;
@@ -43,7 +44,8 @@ pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), Tab
     // Before anybody looks for wanted objects.
     let listener = bell.listen(table)?;
     let landings = Landings::open(&config.staging, store.bucket());
-    let queue = Queue::new(landed, landings);
+    let upcoming = Upcoming::new(config.order, config.workers);
+    let queue = Queue::new(upcoming, landed, landings);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (verifier, checked) = Verifier::start(cores.min(VERIFIERS));
     let engine = Engine::new(

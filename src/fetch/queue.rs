@@ -1,5 +1,5 @@
 //! What is to be fetched next: parts whose pause is over, the rest of an object that was begun,
-//! the next wanted object.
+//! the next object of the agenda.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::table::{SlotId, Table, TableError};
 use crate::values::staged::Tree;
 
+use super::agenda::Upcoming;
 use super::landed::Landed;
 use super::landing::Landings;
 use super::object::{Begun, Object};
@@ -16,7 +17,7 @@ use super::part::Part;
 /// What this downloader has taken on. Nothing here grows with what has been done already.
 #[derive(Debug)]
 pub(super) struct Queue {
-    cursor: u32,
+    pub upcoming: Upcoming,
     /// Objects with bytes that were not given out, in order.
     cutting: VecDeque<Rc<Object>>,
     /// Parts that wait until they may be asked for again.
@@ -41,9 +42,9 @@ pub(super) enum Next {
 }
 
 impl Queue {
-    pub fn new(landed: Landed, landings: Landings) -> Queue {
+    pub fn new(upcoming: Upcoming, landed: Landed, landings: Landings) -> Queue {
         Queue {
-            cursor: 0,
+            upcoming,
             cutting: VecDeque::new(),
             parked: BTreeMap::new(),
             parked_so_far: 0,
@@ -79,11 +80,7 @@ impl Queue {
 
     /// Whether nothing is wanted either.
     pub fn is_idle(&mut self, table: &Table) -> Result<bool, TableError> {
-        let mut cursor = self.cursor;
-        let wanted = table.next_wanted(&mut cursor)?.is_some();
-        // Looking takes the mark of an earlier slot away, so the cursor that it gave is kept.
-        self.cursor = self.cursor.min(cursor.saturating_sub(u32::from(wanted)));
-        Ok(!wanted && self.active.is_empty())
+        Ok(self.active.is_empty() && !self.upcoming.has_more(table)?)
     }
 
     /// Lets a part wait until `due`.
@@ -126,7 +123,7 @@ impl Queue {
         root: &std::path::Path,
         tree: &Tree,
     ) -> Result<Next, TableError> {
-        while let Some(slot) = table.next_wanted(&mut self.cursor)? {
+        while let Some(slot) = self.upcoming.next(table)? {
             let Some(claim) = table.claim_object(slot)? else {
                 continue;
             };
@@ -136,6 +133,7 @@ impl Queue {
                 return Ok(Next::Ended(slot));
             };
             self.active.insert(slot, Rc::clone(&object));
+            self.upcoming.manifest_of(table, &object.key)?;
             if !object.has_more() {
                 return Ok(Next::Landed(object));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::values::Order;
+use crate::values::order::Order;
 
 use super::costs::Costs;
 use super::ranked::{Ranked, Rule};
@@ -126,7 +126,7 @@ impl Agenda {
     }
 
     /// What is to be done next.
-    pub fn next(&mut self) -> Next {
+    pub fn next_up(&mut self) -> Next {
         while let Some(slot) = self.handing.pop_front() {
             if let Plan::Ranked(_, ranked) = &mut self.plan {
                 if !ranked.is_missing(slot) {
@@ -178,7 +178,7 @@ mod tests {
     fn all(agenda: &mut Agenda) -> Vec<(u32, Vec<u32>)> {
         let mut all: Vec<(u32, Vec<u32>)> = Vec::new();
         loop {
-            match agenda.next() {
+            match agenda.next_up() {
                 Next::Begin(job) => all.push((job, Vec::new())),
                 Next::Fetch(slot) => all.last_mut().unwrap().1.push(slot),
                 Next::Nothing => return all,
@@ -211,18 +211,18 @@ mod tests {
         let expected = [(2, vec![3]), (3, vec![4]), (0, vec![0, 1]), (1, vec![2])];
         assert_eq!(begun, expected);
         agenda.missing(3);
-        assert_eq!(agenda.next(), Next::Fetch(3));
+        assert_eq!(agenda.next_up(), Next::Fetch(3));
     }
 
     #[test]
     fn a_job_that_has_begun_is_finished_first() {
         let mut agenda = agenda(Order::SmallestFirst);
         agenda.job(0, 0, &[(0, 500), (1, 500)]);
-        assert_eq!(agenda.next(), Next::Begin(0));
-        assert_eq!(agenda.next(), Next::Fetch(0));
+        assert_eq!(agenda.next_up(), Next::Begin(0));
+        assert_eq!(agenda.next_up(), Next::Fetch(0));
         agenda.job(1, 0, &[(2, 1)]);
-        assert_eq!(agenda.next(), Next::Fetch(1));
-        assert_eq!(agenda.next(), Next::Begin(1));
+        assert_eq!(agenda.next_up(), Next::Fetch(1));
+        assert_eq!(agenda.next_up(), Next::Begin(1));
     }
 
     #[test]
@@ -245,15 +245,15 @@ mod tests {
         for job in 0..4 {
             agenda.job(job, 0, &[(job, 10 + u64::from(job))]);
         }
-        assert_eq!(agenda.next(), Next::Begin(0), "nothing is known");
-        assert_eq!(agenda.next(), Next::Fetch(0));
+        assert_eq!(agenda.next_up(), Next::Begin(0), "nothing is known");
+        assert_eq!(agenda.next_up(), Next::Fetch(0));
         agenda.network(10.0);
         agenda.learn(0, 100, 10.0);
-        assert_eq!(agenda.next(), Next::Begin(3), "the network is slower");
-        assert_eq!(agenda.next(), Next::Fetch(3));
+        assert_eq!(agenda.next_up(), Next::Begin(3), "the network is slower");
+        assert_eq!(agenda.next_up(), Next::Fetch(3));
         for _ in 0..2 {
             agenda.learn(0, 100, 1000.0);
         }
-        assert_eq!(agenda.next(), Next::Begin(1), "the workers are slower");
+        assert_eq!(agenda.next_up(), Next::Begin(1), "the workers are slower");
     }
 }

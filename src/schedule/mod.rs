@@ -12,7 +12,7 @@ mod costs;
 mod ranked;
 mod room;
 
-pub use crate::values::Order;
+pub use crate::values::order::Order;
 pub use agenda::{Agenda, Next};
 pub use costs::Costs;
 pub use room::{Admission, Room};

@@ -63,6 +63,10 @@ pub enum Seed {
     RangeSilent,
     /// A reader of events looks at a stamp's ticket only.
     StampUnchecked,
+    /// Whoever wants an object that was for its jobs only does not tell the downloader.
+    HurriedSilently,
+    /// A job that was opened does not ring for the downloader.
+    OpenedSilently,
     /// The fence between the two words is left out when jobs are told of a slot.
     FenceOfTheSlot,
     /// The fence between the two words is left out when a job is opened.

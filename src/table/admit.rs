@@ -50,7 +50,7 @@ impl Table {
             return Ok(());
         }
         for slot in self.job_inputs(job)? {
-            self.want(slot)?;
+            self.want_for_jobs(slot)?;
         }
         // What it has passed may have been evicted since.
         self.look_from_the_start(job)?;

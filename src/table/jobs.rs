@@ -287,7 +287,12 @@ impl Table {
         if seeded(Seed::WatchNotLookedAt) {
             return Ok(());
         }
-        self.advance(job)
+        self.advance(job)?;
+        if seeded(Seed::OpenedSilently) {
+            return Ok(());
+        }
+        // Its inputs may have been waiting for it.
+        Table::FETCH_BELL.ring(&self.mem, 1)
     }
 
     /// Lets a waiting job look on from the input that it watches: to the next one that is not
@@ -311,7 +316,7 @@ impl Table {
                     return self.fail_waiting(job, seen, fault).map(|_| ());
                 }
                 Some(ObjectState::Evicted) if admitted => {
-                    self.want(slot)?;
+                    self.want_for_jobs(slot)?;
                     break;
                 }
                 _ => break,

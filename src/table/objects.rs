@@ -8,7 +8,8 @@
 //!      24  size        bytes
 //!      32  grains      inline: attempt tag and 32 bits; else the first word in the grain words
 //!      40  landed|etag a count that those watch who wait for a range, and what the ETag is:
-//!                      0 none, 1 MD5, 2 MD5 of parts with their number above, 3 a text
+//!                      0 none, 1 MD5, 2 MD5 of parts with their number above, 3 a text; and a
+//!                      bit that says that it is fetched when one of its jobs begins
 //!      48  etag        16 bytes, or a reference
 //! ```
 
@@ -32,6 +33,9 @@ pub(crate) const SIZE: u64 = 24;
 pub(crate) const GRAINS: u64 = 32;
 pub(crate) const LANDED_ETAG: u64 = 40;
 pub(crate) const ETAG: u64 = 48;
+/// In the word of [`LANDED_ETAG`]: the object is wanted for its jobs only, and fetched when one of
+/// them begins. Without it, it is fetched before all such objects.
+pub(crate) const FOR_JOBS: u64 = 1 << 39;
 
 /// The number of an object's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,7 +106,7 @@ impl Table {
         let kind = self.slot_word(slot, LANDED_ETAG)?.load(Ordering::Acquire) >> 32;
         let first = self.slot_word(slot, ETAG)?.load(Ordering::Acquire);
         let second = self.slot_word(slot, ETAG + 8)?.load(Ordering::Acquire);
-        match kind & 0xff {
+        match kind & 0x7f {
             0 => Ok(None),
             1 => Ok(Some(format!("{first:016x}{second:016x}"))),
             2 => Ok(Some(format!("{first:016x}{second:016x}-{}", kind >> 8))),
@@ -127,8 +131,38 @@ impl Table {
         Ok(set::find(&self.mem, place, hash, |slot| self.key_is(slot, key))?.map(SlotId))
     }
 
-    /// Wants an object: a new or an evicted one becomes wanted, any other stays as it is.
+    /// Wants an object: a new or an evicted one becomes wanted, any other stays as it is. It is
+    /// fetched before those that are wanted for jobs only.
     pub fn want(&self, slot: SlotId) -> Result<()> {
+        self.mem.writable()?;
+        let hurried = self.forget_jobs(slot)?;
+        self.want_for_jobs(slot)?;
+        let hurried = hurried && !seeded(Seed::HurriedSilently);
+        if hurried && self.object_state(slot)? == Some(ObjectState::Wanted) {
+            self.wanted_again(slot)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an object is wanted for its jobs only, so that it is fetched when one of them
+    /// begins.
+    pub fn is_for_jobs(&self, slot: SlotId) -> Result<bool> {
+        let bits = self.slot_word(slot, LANDED_ETAG)?.load(Ordering::SeqCst);
+        Ok(bits & FOR_JOBS != 0)
+    }
+
+    /// Somebody besides its jobs wants an object. Whether that is new.
+    pub(crate) fn forget_jobs(&self, slot: SlotId) -> Result<bool> {
+        let bits = self.slot_word(slot, LANDED_ETAG)?;
+        if bits.load(Ordering::SeqCst) & FOR_JOBS == 0 {
+            return Ok(false);
+        }
+        Ok(bits.fetch_and(!FOR_JOBS, Ordering::SeqCst) & FOR_JOBS != 0)
+    }
+
+    /// Wants an object as [`Table::want`] does, but no sooner than its jobs begin, if it was
+    /// registered so.
+    pub fn want_for_jobs(&self, slot: SlotId) -> Result<()> {
         self.mem.writable()?;
         if self.make_wanted(slot)? {
             death::point("object-wanted");

@@ -18,7 +18,7 @@ use super::etag::Etag;
 use super::grains::grain_words_of;
 use super::handle::Table;
 use super::layout::{Counter, LINE, Region};
-use super::objects::{ETAG, GRAINS, KEY, LANDED_ETAG, ObjectSpec, SIZE, SlotId};
+use super::objects::{ETAG, FOR_JOBS, GRAINS, KEY, LANDED_ETAG, ObjectSpec, SIZE, SlotId};
 use super::set;
 
 /// As many as are taken together: enough to hide the memory's latency, few enough for the stack.
@@ -29,7 +29,11 @@ impl Table {
     /// size and its ETag, and is wanted again if it was evicted: the same key registered a
     /// thousand times is one slot and one download.
     pub fn register_object(&self, spec: &ObjectSpec<'_>) -> Result<SlotId> {
-        let [slot] = self.register_batch::<1>(slice::from_ref(spec))?;
+        self.register_one(spec, false)
+    }
+
+    fn register_one(&self, spec: &ObjectSpec<'_>, for_jobs: bool) -> Result<SlotId> {
+        let [slot] = self.register_batch::<1>(slice::from_ref(spec), for_jobs)?;
         Ok(slot)
     }
 
@@ -44,21 +48,44 @@ impl Table {
         specs: &[ObjectSpec<'_>],
         slots: &mut Vec<SlotId>,
     ) -> Result<()> {
+        self.register_all(specs, slots, false)
+    }
+
+    /// Registers objects that jobs need, as [`register_objects`](Table::register_objects) does.
+    /// Those that are new are fetched when one of their jobs begins, and not before, unless
+    /// somebody else wants them or waits for them.
+    ///
+    /// # Errors
+    /// As for [`register_objects`](Table::register_objects).
+    pub fn register_inputs(&self, specs: &[ObjectSpec<'_>], slots: &mut Vec<SlotId>) -> Result<()> {
+        self.register_all(specs, slots, true)
+    }
+
+    fn register_all(
+        &self,
+        specs: &[ObjectSpec<'_>],
+        slots: &mut Vec<SlotId>,
+        for_jobs: bool,
+    ) -> Result<()> {
         for batch in specs.chunks(BATCH) {
-            if let Ok(made) = self.register_batch::<BATCH>(batch) {
+            if let Ok(made) = self.register_batch::<BATCH>(batch, for_jobs) {
                 slots.extend(&made[..batch.len()]);
                 continue;
             }
             // As many as there is room for.
             for spec in batch {
-                slots.push(self.register_object(spec)?);
+                slots.push(self.register_one(spec, for_jobs)?);
             }
         }
         Ok(())
     }
 
     /// Registers up to `N` objects; what is beyond their number means nothing.
-    fn register_batch<const N: usize>(&self, specs: &[ObjectSpec<'_>]) -> Result<[SlotId; N]> {
+    fn register_batch<const N: usize>(
+        &self,
+        specs: &[ObjectSpec<'_>],
+        for_jobs: bool,
+    ) -> Result<[SlotId; N]> {
         self.mem.writable()?;
         let place = &self.mem.layout.object_set;
         let mut hashes = [0; N];
@@ -83,7 +110,7 @@ impl Table {
             }
         }
         let new: [bool; N] = from_fn(|i| slots[i].is_none());
-        self.write_slots(specs, &mut slots)?;
+        self.write_slots(specs, &mut slots, for_jobs)?;
         death::point("object-written");
         let mut made = [SlotId(0); N];
         for (i, spec) in specs.iter().enumerate() {
@@ -95,25 +122,32 @@ impl Table {
             made[i] = SlotId(slot);
         }
         death::point("object-named");
-        self.want_all::<N>(&made[..specs.len()])?;
+        self.want_all::<N>(&made[..specs.len()], for_jobs)?;
         Ok(made)
     }
 
-    /// Wants objects and tells of those that were not wanted before.
-    fn want_all<const N: usize>(&self, slots: &[SlotId]) -> Result<()> {
+    /// Wants objects and tells of those that were not wanted before. Of those that are for their
+    /// jobs the downloader is told when a job comes.
+    fn want_all<const N: usize>(&self, slots: &[SlotId], for_jobs: bool) -> Result<()> {
         let mut told = [(0, 0); N];
         let mut count = 0;
         let mut first = SlotId(u32::MAX);
         for slot in slots {
-            if self.make_wanted(*slot)? {
+            let hurried = !for_jobs && self.forget_jobs(*slot)?;
+            let wanted = self.make_wanted(*slot)?;
+            if wanted {
                 told[count] = (slot.0, self.size(*slot)?);
                 count += 1;
+            }
+            if hurried || wanted && !self.is_for_jobs(*slot)? {
                 first = first.min(*slot);
             }
         }
         if count > 0 {
             death::point("object-wanted");
             self.emit_all(EventKind::ObjectWanted, &told[..count])?;
+        }
+        if first.0 != u32::MAX {
             self.wanted_again(first)?;
             death::point("object-told");
         }
@@ -126,7 +160,9 @@ impl Table {
         &self,
         specs: &[ObjectSpec<'_>],
         slots: &mut [Option<u32>; N],
+        for_jobs: bool,
     ) -> Result<()> {
+        let flag = if for_jobs { FOR_JOBS } else { 0 };
         let mut etags = [Etag::NONE; N];
         let (mut count, mut texts, mut grains) = (0, 0, 0);
         for ((slot, spec), etag) in slots.iter().zip(specs).zip(&mut etags) {
@@ -170,7 +206,7 @@ impl Table {
                 (KEY, key.pack()),
                 (SIZE, spec.size),
                 (GRAINS, grains),
-                (LANDED_ETAG, kind << 32),
+                (LANDED_ETAG, kind << 32 | flag),
                 (ETAG, first),
                 (ETAG + 8, second),
             ] {

@@ -138,6 +138,8 @@ impl Table {
                 )))
             }
             Some(ObjectState::Evicted) => self.want(slot).map(|()| None),
+            // Nobody waits until one of its jobs begins.
+            Some(ObjectState::Wanted) if self.is_for_jobs(slot)? => self.want(slot).map(|()| None),
             // Whoever registered it may have died before wanting it.
             None if self.find_object(&self.key(slot)?)? == Some(slot) => {
                 self.want(slot).map(|()| None)

@@ -8,6 +8,7 @@ use serde::de::{MapAccess, Unexpected, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::values::connections::Connections;
+use crate::values::order::Order;
 
 use super::parameters::ParametersSection;
 
@@ -34,6 +35,8 @@ pub struct Document {
     #[serde(deserialize_with = "connections")]
     #[schemars(schema_with = "connections_schema")]
     pub connections: Option<Connections>,
+    /// In which order jobs begin. Their inputs are fetched job by job. Default: `given`.
+    pub order: Option<OrderName>,
     /// The S3-compatible store; flags and the environment win over it.
     pub store: Option<StoreSection>,
     /// What may be asked of the store's endpoint, instead of what is built in for it.
@@ -228,6 +231,28 @@ pub enum LayoutName {
     PerBand,
     /// No bands: only what `objects` matches.
     Objects,
+}
+
+/// In which order jobs begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderName {
+    /// As the tasks and products are given.
+    Given,
+    /// First the job that is short of the fewest bytes.
+    Smallest,
+    /// By Johnson's rule for two stages, with what each task takes learnt during the run.
+    Johnson,
+}
+
+impl From<OrderName> for Order {
+    fn from(name: OrderName) -> Order {
+        match name {
+            OrderName::Given => Order::AsGiven,
+            OrderName::Smallest => Order::SmallestFirst,
+            OrderName::Johnson => Order::Johnson,
+        }
+    }
 }
 
 /// What band values mean in a formula.

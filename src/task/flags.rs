@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::values::connections::Connections;
+use crate::values::order::Order;
 
 use super::document::Radiometry;
 use super::source::{JobFileError, Place, Source};
@@ -29,6 +30,8 @@ pub struct Flags {
     pub workers: Option<usize>,
     /// `--connections`.
     pub connections: Option<Connections>,
+    /// `--order`.
+    pub order: Option<Order>,
     /// Whether a function of the caller processes tasks that name no processor.
     pub native: bool,
 }

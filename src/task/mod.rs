@@ -26,8 +26,8 @@ mod tree;
 
 pub use bands::{SENTINEL2_BANDS, Sentinel2Band, sentinel2_band, sentinel2_band_names};
 pub use document::{
-    Document, EndpointSection, LayoutName, ProductsSection, Radiometry, Resample, SampleSection,
-    StoreSection, TaskSection, WindowSection,
+    Document, EndpointSection, LayoutName, OrderName, ProductsSection, Radiometry, Resample,
+    SampleSection, StoreSection, TaskSection, WindowSection,
 };
 pub use flags::Flags;
 pub use model::{

@@ -10,6 +10,7 @@ use globset::GlobMatcher;
 
 use crate::values::bytes;
 use crate::values::connections::Connections;
+use crate::values::order::Order;
 
 use super::document::{Radiometry, Resample};
 use super::parameters::Row;
@@ -32,6 +33,8 @@ pub struct JobFile {
     pub workers: Option<usize>,
     /// Connections to the store at the same time.
     pub connections: Connections,
+    /// In which order jobs begin.
+    pub order: Order,
     /// What the job file says about the store.
     pub store: StoreSettings,
     /// What it says about the limits of the store's endpoint.

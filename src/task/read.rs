@@ -17,6 +17,7 @@ use super::source::{JobFileError, Place, Source};
 use super::tree::{self, Node};
 use crate::store::{EndpointSettings, StoreError};
 use crate::values::bytes;
+use crate::values::order::Order;
 
 /// The job file of a command line that names none.
 pub const DEFAULT_JOB_FILE: &str = "cotec.toml";
@@ -196,6 +197,10 @@ fn build(
         connections: flags
             .connections
             .or(document.connections)
+            .unwrap_or_default(),
+        order: flags
+            .order
+            .or(document.order.map(Order::from))
             .unwrap_or_default(),
         store,
         endpoint,

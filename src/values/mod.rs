@@ -17,7 +17,6 @@ pub mod word;
 pub use event::{Event, EventKind, Role};
 pub use fault::{Fault, FaultCode};
 pub use limits::Limits;
-pub use order::Order;
 pub use range::ByteRange;
 pub use verified::Verified;
 pub use word::{JobState, ObjectState, Owner, Word};

@@ -57,4 +57,12 @@ pub const FAULTS: &[(Seed, &str)] = &[
     (RangeNotLookedAtAgain, "range publish against range wait"),
     (RangeSilent, "two ranges against two range waits"),
     (StampUnchecked, "a stopped writer is lapped"),
+    (
+        HurriedSilently,
+        "an input is waited for before its job has come",
+    ),
+    (
+        OpenedSilently,
+        "a job is registered while the downloader falls asleep",
+    ),
 ];

@@ -20,6 +20,7 @@ mod edges;
 mod integrity;
 mod keeper;
 mod landed;
+mod order;
 mod parameters;
 mod points;
 mod reference;

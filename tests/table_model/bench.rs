@@ -13,7 +13,8 @@ use cotec::table::{
 use cotec::values::{ByteRange, EventKind, Fault, Limits, ObjectState, Role};
 
 use crate::history::{LENGTHS, SIZES, Step, etags, names};
-use crate::model::{End, GRAIN, Happened, Job, Member, Model, Refusal};
+use crate::model::{End, GRAIN, Model, Refusal};
+use crate::records::{Happened, Job, Member};
 
 /// A process: alive, or dead and still able to try something late.
 pub struct Process {
@@ -202,11 +203,11 @@ impl Bench {
                 let etag = etag.as_deref();
                 let model = self
                     .model
-                    .register_object(member, key, size, etag, *is_text);
+                    .register_object(member, key, size, etag, *is_text, false);
                 let told = table.register_object(&ObjectSpec { key, size, etag });
                 self.agree(told.map(|slot| slot.0 as usize), model)?;
             }
-            Step::RegisterObjects(page) => {
+            Step::RegisterObjects { page, for_jobs } => {
                 let (names, etags) = (names(), etags());
                 let specs: Vec<ObjectSpec<'_>> = (page.iter())
                     .map(|(key, size, etag)| ObjectSpec {
@@ -225,6 +226,7 @@ impl Bench {
                         spec.size,
                         spec.etag,
                         etags[*etag].1,
+                        *for_jobs,
                     );
                     match made {
                         Ok(slot) => expected.push(slot),
@@ -234,7 +236,8 @@ impl Bench {
                         }
                     }
                 }
-                let told = table.register_objects(&specs, &mut slots);
+                let ways = [Table::register_objects, Table::register_inputs];
+                let told = ways[usize::from(*for_jobs)](&table, &specs, &mut slots);
                 self.agree(told, model)?;
                 let slots: Vec<usize> = slots.iter().map(|slot| slot.0 as usize).collect();
                 if slots != expected {

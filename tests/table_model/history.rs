@@ -19,7 +19,10 @@ pub enum Step {
         etag: usize,
     },
     /// At once, each key once: positions of key, size and ETag.
-    RegisterObjects(Vec<(usize, usize, usize)>),
+    RegisterObjects {
+        page: Vec<(usize, usize, usize)>,
+        for_jobs: bool,
+    },
     RegisterJob {
         name: usize,
         task: u32,
@@ -209,7 +212,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(|worker| Step::Join { worker }),
         8 => (0..names().len(), 0..SIZES.len(), 0..etags().len())
             .prop_map(|(key, size, etag)| Step::RegisterObject { key, size, etag }),
-        2 => page().prop_map(Step::RegisterObjects),
+        3 => (page(), any::<bool>())
+            .prop_map(|(page, for_jobs)| Step::RegisterObjects { page, for_jobs }),
         8 => (0..names().len(), any::<u32>(), inputs(), length())
             .prop_map(|(name, task, inputs, payload)| {
                 Step::RegisterJob { name, task, inputs, payload }

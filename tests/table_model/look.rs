@@ -38,6 +38,7 @@ impl Bench {
                 same("object state", view.state, o.state),
                 same("object fault", view.fault, o.fault),
                 same("object fault", t.object_fault(slot)?, o.fault),
+                same("for jobs", t.is_for_jobs(slot)?, o.for_jobs),
                 same("object attempt", t.object_attempt(slot)?, o.attempt),
                 same("landed", t.ranges_ready(slot)?, m.landed(i)),
                 same(

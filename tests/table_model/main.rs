@@ -9,6 +9,7 @@ mod history;
 mod look;
 mod model;
 mod reached;
+mod records;
 mod totals;
 
 use proptest::prelude::*;

@@ -7,6 +7,8 @@ use cotec::values::{
     ByteRange, EventKind, Fault, FaultCode, JobState, Limits, ObjectState, Owner, Role,
 };
 
+use crate::records::{Happened, Job, Member, Object};
+
 /// Bytes of a grain.
 pub const GRAIN: u64 = 1 << Limits::GRAIN_SHIFT;
 
@@ -19,54 +21,6 @@ pub enum Refusal {
 }
 
 type Answer<T> = Result<T, Refusal>;
-
-#[derive(Clone, Debug)]
-pub struct Object {
-    pub key: String,
-    pub size: u64,
-    pub etag: Option<String>,
-    pub state: ObjectState,
-    pub attempt: u32,
-    pub owner: Owner,
-    pub landed: BTreeSet<u64>,
-    pub fault: Option<Fault>,
-    /// Jobs that have it as an input, once for each time.
-    jobs: Vec<usize>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub name: String,
-    pub task: u32,
-    pub payload: Vec<u8>,
-    pub inputs: Vec<usize>,
-    pub state: JobState,
-    pub attempt: u32,
-    pub owner: Owner,
-    pub fault: Option<Fault>,
-    pub result: Option<Vec<u8>>,
-    /// Inputs before this one were seen ready.
-    pub watch: usize,
-    pub admitted: bool,
-}
-
-/// An event without its time. A note's text stands in place of its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happened {
-    pub kind: EventKind,
-    pub role: Role,
-    pub process: u16,
-    pub id: u32,
-    pub value: u64,
-    pub text: Option<String>,
-}
-
-/// A process that has joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
-    pub owner: Owner,
-    pub role: Role,
-}
 
 #[derive(Debug)]
 pub struct Model {
@@ -156,12 +110,18 @@ impl Model {
         size: u64,
         etag: Option<&str>,
         etag_is_text: bool,
+        for_jobs: bool,
     ) -> Answer<usize> {
         if key.len() > Limits::KEY_BYTES {
             return Err(Refusal::TooLong("key"));
         }
         if let Some(&slot) = self.keys.get(key) {
-            self.want(by, slot);
+            if !for_jobs {
+                self.want(by, slot);
+            } else if self.objects[slot].state == ObjectState::Evicted {
+                let told = !self.objects[slot].for_jobs;
+                self.now_wanted(by, slot, told);
+            }
             return Ok(slot);
         }
         let etag = etag.filter(|e| !e.is_empty());
@@ -191,25 +151,37 @@ impl Model {
             owner: Owner::NONE,
             landed: BTreeSet::new(),
             fault: None,
+            for_jobs,
             jobs: Vec::new(),
         });
         self.keys.insert(key.to_owned(), slot);
-        self.now_wanted(by, slot);
+        self.now_wanted(by, slot, true);
         Ok(slot)
     }
 
-    fn now_wanted(&mut self, by: Member, slot: usize) {
+    fn now_wanted(&mut self, by: Member, slot: usize, told: bool) {
         let object = &mut self.objects[slot];
         object.state = ObjectState::Wanted;
         object.owner = Owner::NONE;
         let size = object.size;
-        self.untold.insert(slot);
+        if told {
+            self.untold.insert(slot);
+        }
         self.happened(by, EventKind::ObjectWanted, slot, size);
     }
 
     pub fn want(&mut self, by: Member, slot: usize) {
+        let hurried = std::mem::take(&mut self.objects[slot].for_jobs);
+        self.want_for_jobs(by, slot);
+        if hurried && self.objects[slot].state == ObjectState::Wanted {
+            self.untold.insert(slot);
+        }
+    }
+
+    /// As the table does where a job wants its input.
+    pub fn want_for_jobs(&mut self, by: Member, slot: usize) {
         if self.objects[slot].state == ObjectState::Evicted {
-            self.now_wanted(by, slot);
+            self.now_wanted(by, slot, true);
         }
     }
 
@@ -241,7 +213,7 @@ impl Model {
         }
         let slot = claim.slot.0 as usize;
         if let End::Released = end {
-            self.now_wanted(by, slot);
+            self.now_wanted(by, slot, true);
             return true;
         }
         let object = &mut self.objects[slot];
@@ -318,6 +290,7 @@ impl Model {
         match (object.state, object.fault) {
             (ObjectState::Ready, _) => Some(Outcome::Ready),
             (ObjectState::Failed, Some(fault)) => Some(Outcome::Failed(fault)),
+            (ObjectState::Fetching, _) => None,
             _ => {
                 self.want(by, slot);
                 None
@@ -423,7 +396,7 @@ impl Model {
                     let fault = Fault::new(FaultCode::Input, slot as u32);
                     return self.fail_job(by, job, fault);
                 }
-                ObjectState::Evicted if !held => return self.want(by, slot),
+                ObjectState::Evicted if !held => return self.want_for_jobs(by, slot),
                 ObjectState::Evicted | ObjectState::Wanted | ObjectState::Fetching => return,
             }
         }
@@ -539,7 +512,7 @@ impl Model {
         for slot in 0..self.objects.len() {
             let object = &self.objects[slot];
             if object.state == ObjectState::Fetching && dead.contains(&object.owner) {
-                self.now_wanted(by, slot);
+                self.now_wanted(by, slot, true);
                 swept.objects += 1;
             }
         }

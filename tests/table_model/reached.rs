@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use cotec::values::{FaultCode, JobState};
 
 use crate::bench::Bench;
-use crate::model::{GRAIN, Object, Refusal};
+use crate::model::{GRAIN, Refusal};
+use crate::records::Object;
 
 /// What the histories have reached.
 #[derive(Debug, Default)]

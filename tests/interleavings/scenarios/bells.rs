@@ -1,9 +1,11 @@
 //! Sleeping for want of work against what ends the sleep.
 
+use std::time::Duration;
+
 use super::jobs::sleep;
 use super::objects::downloads;
 use super::scenario;
-use crate::table::{Phase, Table};
+use crate::table::{JobId, ObjectSpec, Outcome, Phase, SlotId, Table};
 use crate::world::{Scenario, World, fetch, job, object};
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -14,6 +16,14 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "an object is wanted while the downloader falls asleep",
         wanted_against_sleep,
+    ),
+    scenario(
+        "an input is waited for before its job has come",
+        input_against_wait,
+    ),
+    scenario(
+        "a job is registered while the downloader falls asleep",
+        job_against_sleep,
     ),
     scenario("the last job ends while workers fall asleep", last_job),
     scenario("two last jobs end at once", two_last_jobs),
@@ -57,6 +67,69 @@ fn wanted_against_sleep(w: &mut World) {
     }
     w.race();
     assert_eq!(w.table.count_objects().unwrap().ready, 2);
+}
+
+/// Registers an object that is fetched when its job comes.
+fn input(t: &Table) -> SlotId {
+    let mut slots = Vec::new();
+    let spec = ObjectSpec {
+        key: "key",
+        size: 5,
+        etag: None,
+    };
+    t.register_inputs(&[spec], &mut slots).unwrap();
+    slots[0]
+}
+
+fn input_against_wait(w: &mut World) {
+    let slot = input(&w.table);
+    w.process("downloader", move |t| {
+        let mut cursor = 0;
+        loop {
+            let next = t.next_wanted(&mut cursor).unwrap();
+            match next.map(|slot| t.is_for_jobs(slot).unwrap()) {
+                Some(true) => {}
+                Some(false) => return assert!(fetch(&t, slot)),
+                None => {
+                    let awake = || {
+                        Ok(t.next_wanted(&mut cursor)?.is_some_and(|_| {
+                            cursor = 0;
+                            true
+                        }))
+                    };
+                    t.sleep_until_wanted(Duration::from_secs(1), awake).unwrap();
+                }
+            }
+        }
+    });
+    for name in ["waiter a", "waiter b"] {
+        w.process(name, move |t| {
+            assert_eq!(t.wait(slot, None).unwrap(), Outcome::Ready);
+        });
+    }
+    w.race();
+}
+
+fn job_against_sleep(w: &mut World) {
+    w.process("downloader", move |t| {
+        let has_job = || {
+            let jobs = t.jobs_len()?;
+            Ok(jobs > 0 && t.job_state(JobId(0))?.is_some())
+        };
+        while !has_job().unwrap() {
+            t.sleep_until_wanted(Duration::from_secs(1), has_job)
+                .unwrap();
+        }
+        for slot in t.job_inputs(JobId(0)).unwrap() {
+            assert!(fetch(&t, slot));
+        }
+    });
+    w.process("planner", |t| {
+        let slot = input(&t);
+        job(&t, "job", &[slot]);
+    });
+    w.race();
+    assert_eq!(w.table.count_jobs().unwrap().ready, 1);
 }
 
 fn last_job(w: &mut World) {

@@ -152,7 +152,7 @@ pub const SLOW: [Operation; 6] = [
     }),
 ];
 
-pub const QUICK: [Operation; 62] = [
+pub const QUICK: [Operation; 65] = [
     ("look", |_, t| look(t)),
     ("object", |g, t| t.object(g.slot()).map(drop)),
     ("object_state", |g, t| t.object_state(g.slot()).map(drop)),
@@ -194,7 +194,20 @@ pub const QUICK: [Operation; 62] = [
         })
         .map(drop)
     }),
+    ("register_inputs", |g, t| {
+        let keys: Vec<String> = (0..40).map(|_| g.key()).collect();
+        let specs: Vec<ObjectSpec<'_>> = (keys.iter())
+            .map(|key| ObjectSpec {
+                key,
+                size: 1,
+                etag: None,
+            })
+            .collect();
+        t.register_inputs(&specs, &mut Vec::new())
+    }),
     ("want", |g, t| t.want(g.slot())),
+    ("want_for_jobs", |g, t| t.want_for_jobs(g.slot())),
+    ("is_for_jobs", |g, t| t.is_for_jobs(g.slot()).map(drop)),
     ("next_wanted", |g, t| {
         for _ in 0..3 {
             t.next_wanted(&mut g.cursor)?;

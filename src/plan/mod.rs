@@ -7,6 +7,7 @@
 mod dry;
 mod error;
 mod formulas;
+mod group;
 mod job;
 mod listing;
 mod per_band;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::error::PlanError;
+use super::group::{self, Gathered};
 use super::job::draft;
 use super::listing::{Listing, list_product, nearest_product};
 use super::per_band::{band_words, candidates};
@@ -18,7 +19,11 @@ use super::source::ProductSource;
 use super::space::{Space, manifests};
 use super::unique::Names;
 use crate::store::ObjectInfo;
-use crate::task::{JobFile, JobFileError, ProductSpec, Task, nearest};
+use crate::task::{JobFile, JobFileError, JobPayload, ProductSpec, Task, nearest};
+use crate::values::Limits;
+
+/// The recipe is added to a payload last.
+const ROOM_OF_RECIPE: usize = 64;
 
 /// How much the planner does ahead.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +71,10 @@ struct Group<'a> {
 type Ahead = RefCell<HashMap<String, Listing>>;
 
 /// Plans a job file: finds its products in `source`, and registers objects and jobs with `sink`,
-/// product by product in the order given and task by task within a product. Runs on the caller's
-/// thread; memory does not grow with the number of products but for some bytes each.
+/// product by product in the order given and task by task within a product. Jobs on groups of
+/// products come after those of the single ones, when all are known. Runs on the caller's thread;
+/// memory does not grow with the number of products but for some bytes each, and the inputs of
+/// groups.
 ///
 /// # Errors
 /// What the job file asks for and is not there, before anything is registered; then the store, or
@@ -90,6 +97,7 @@ pub async fn plan(
         summary: PlanSummary::default(),
         recipes: HashMap::new(),
         space: Space::new(options.staging, options.keep),
+        gathered: HashMap::new(),
     };
     for group in &groups {
         let products = Products::new(source, group.spec);
@@ -108,6 +116,7 @@ pub async fn plan(
         while let Some(product) = ready.try_next().await? {
             run.product(&product, tasks)?;
         }
+        run.groups(tasks)?;
     }
     Ok(run.summary)
 }
@@ -252,6 +261,8 @@ struct Run<'a> {
     /// Of the tasks, by number.
     recipes: HashMap<u32, String>,
     space: Space,
+    /// The groups of products so far, by their task's number and their key, each with its place.
+    gathered: HashMap<(u32, String), (usize, Gathered)>,
 }
 
 impl Run<'_> {
@@ -261,61 +272,129 @@ impl Run<'_> {
         self.summary.products += 1;
         self.sink.product(&name, prefix);
         for (number, task) in tasks {
-            let job = format!("{}/{name}", task.name);
             let drafted = if product.listing.objects.is_empty() {
                 Err("the store has no object of this product".to_owned())
             } else {
                 draft(task, &name, product)
             };
-            let mut draft = match drafted {
-                Ok(draft) => draft,
-                Err(reason) => {
-                    self.summary.broken += 1;
-                    self.sink.broken_job(&BrokenJob {
-                        name: &job,
-                        task: *number,
-                        product: &name,
-                        prefix,
-                        reason: &reason,
-                    })?;
-                    continue;
+            if let Some(by) = task.group_by {
+                match group::key(by, prefix) {
+                    Some(key) => self.gathered(*number, key).add(&name, product, drafted),
+                    None => {
+                        let reason = format!(
+                            "the {} of the product {name:?} cannot be told from its name; leave it out of this task's products, or do without `group_by`",
+                            by.as_str()
+                        );
+                        self.broken(task, *number, &name, prefix, &reason)?;
+                    }
                 }
-            };
-            let listed = &product.listing.objects;
-            let objects: Vec<&ObjectInfo> =
-                (draft.objects.iter().filter_map(|at| listed.get(*at))).collect();
-            let of_task = (self.recipes.entry(*number)).or_insert_with(|| recipe::of_task(task));
-            draft.payload.recipe = recipe::of_job(of_task, &draft.payload, &objects);
-            if self.sink.done_before(&job, *number, &draft.payload)? {
-                self.summary.jobs += 1;
                 continue;
             }
-            let manifests = manifests(product, &objects);
-            let needed = objects.iter().chain(&manifests).copied();
-            if let Err(reason) = self.space.take(needed, task.scratch.unwrap_or(0)) {
-                self.summary.broken += 1;
-                self.sink.broken_job(&BrokenJob {
-                    name: &job,
-                    task: *number,
-                    product: &name,
-                    prefix,
-                    reason: &reason,
-                })?;
-                continue;
+            match drafted {
+                Ok(draft) => {
+                    let listed = &product.listing.objects;
+                    let objects: Vec<&ObjectInfo> =
+                        (draft.objects.iter().filter_map(|at| listed.get(*at))).collect();
+                    let manifests = manifests(product, &objects);
+                    self.register(task, *number, draft.payload, &objects, &manifests)?;
+                }
+                Err(reason) => self.broken(task, *number, &name, prefix, &reason)?,
             }
-            let inputs = self.sink.objects(&objects)?;
-            let bytes = objects
-                .iter()
-                .fold(0u64, |sum, object| sum.saturating_add(object.size));
-            self.sink.job(&PlannedJob {
-                name: &job,
-                task: *number,
-                inputs: &inputs,
-                bytes,
-                payload: &draft.payload,
-            })?;
-            self.summary.jobs += 1;
         }
         Ok(())
+    }
+
+    /// The group of a task's products that have the same key.
+    fn gathered(&mut self, task: u32, key: String) -> &mut Gathered {
+        let next = self.gathered.len();
+        let new = || (next, Gathered::default());
+        &mut self.gathered.entry((task, key)).or_insert_with(new).1
+    }
+
+    /// Registers the jobs on groups, in the order in which the first product of each was found.
+    fn groups(&mut self, tasks: &[(u32, &Task)]) -> Result<(), PlanError> {
+        let mut groups: Vec<_> = self.gathered.drain().collect();
+        groups.sort_by_key(|(_, (place, _))| *place);
+        for ((number, key), (_, group)) in groups {
+            let Some((_, task)) = tasks.iter().find(|(known, _)| *known == number) else {
+                continue;
+            };
+            let name = self.names.of(&format!("{key}/"));
+            let payload = JobPayload {
+                product: name.clone(),
+                ..group.payload
+            };
+            let size = payload.to_bytes().map_or(0, |bytes| bytes.len());
+            let most = Limits::PAYLOAD_BYTES - ROOM_OF_RECIPE;
+            let reason = match group.broken {
+                None if size > most => Some(format!(
+                    "it has {} inputs, and what is to be said of them is longer than {most} bytes; choose fewer products",
+                    payload.inputs.len()
+                )),
+                broken => broken,
+            };
+            match reason {
+                Some(reason) => self.broken(task, number, &name, "", &reason)?,
+                None => {
+                    let objects: Vec<&ObjectInfo> = group.objects.iter().collect();
+                    let manifests: Vec<&ObjectInfo> = group.manifests.iter().collect();
+                    self.register(task, number, payload, &objects, &manifests)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers a job that cannot be done.
+    fn broken(
+        &mut self,
+        task: &Task,
+        number: u32,
+        product: &str,
+        prefix: &str,
+        reason: &str,
+    ) -> Result<(), PlanError> {
+        self.summary.broken += 1;
+        self.sink.broken_job(&BrokenJob {
+            name: &format!("{}/{product}", task.name),
+            task: number,
+            product,
+            prefix,
+            reason,
+        })
+    }
+
+    /// Registers a job with its objects, unless an earlier run has done it.
+    fn register(
+        &mut self,
+        task: &Task,
+        number: u32,
+        mut payload: JobPayload,
+        objects: &[&ObjectInfo],
+        manifests: &[&ObjectInfo],
+    ) -> Result<(), PlanError> {
+        let name = format!("{}/{}", task.name, payload.product);
+        let of_task = (self.recipes.entry(number)).or_insert_with(|| recipe::of_task(task));
+        payload.recipe = recipe::of_job(of_task, &payload, objects);
+        if self.sink.done_before(&name, number, &payload)? {
+            self.summary.jobs += 1;
+            return Ok(());
+        }
+        let needed = objects.iter().chain(manifests).copied();
+        if let Err(reason) = self.space.take(needed, task.scratch.unwrap_or(0)) {
+            return self.broken(task, number, &payload.product, &payload.prefix, &reason);
+        }
+        self.summary.jobs += 1;
+        let inputs = self.sink.objects(objects)?;
+        let bytes = objects
+            .iter()
+            .fold(0u64, |sum, object| sum.saturating_add(object.size));
+        self.sink.job(&PlannedJob {
+            name: &name,
+            task: number,
+            inputs: &inputs,
+            bytes,
+            payload: &payload,
+        })
     }
 }

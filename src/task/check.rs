@@ -53,6 +53,12 @@ pub(super) fn task(
         }
         push_once(&mut bands, band);
     }
+    if section.group_by.is_some() && (section.index.is_some() || section.expr.is_some()) {
+        return Err(places
+            .field("group_by")
+            .error("a formula is computed on one product, not on a group")
+            .help("use `run` with a program that takes many files, such as gdal_merge.py"));
+    }
     let name = name(&section, &places, row)?;
     let output = output(&section, &places, &processor, &name, row)?;
     let objects = section
@@ -79,6 +85,7 @@ pub(super) fn task(
         radiometry: flags.radiometry.or(section.radiometry).unwrap_or_default(),
         resample: section.resample.unwrap_or_default(),
         env: environment(&section, &places, row)?,
+        group_by: section.group_by,
         parameters: row.row.clone(),
         retries: retries(&section, &places)?,
         timeout: timeout(&section, &places, &processor)?,
@@ -231,10 +238,22 @@ fn command(
             .map_err(|error| place.inside(text, error.span.clone()).error(error.message))?
             .bind(|name| row.value(name));
         for (name, span) in template.placeholders() {
-            if name == "inputs" && span.len() != text.len() {
+            let group = section.group_by.is_some();
+            let several = match PLACEHOLDERS.contains(&name) {
+                true => ["inputs", "products"].contains(&name),
+                false => group,
+            };
+            if several && span.len() != text.len() {
                 return Err(place
                     .inside(text, span)
-                    .error("{inputs} must be an argument of its own"));
+                    .error(format!("{{{name}}} must be an argument of its own"))
+                    .help("it stands for several, and becomes one argument for each"));
+            }
+            if group && ["product_dir", "prefix"].contains(&name) {
+                return Err(place
+                    .inside(text, span)
+                    .error(format!("a group of products has no {{{name}}}"))
+                    .help("{inputs}, a band's name and {products} stand for all of them"));
             }
             if PLACEHOLDERS.contains(&name) {
                 continue;

@@ -152,7 +152,7 @@ pub struct TaskSection {
     pub expr: Option<String>,
     /// A command and its arguments, never through a shell. Placeholders: a band's name for its
     /// file, and `{out}`, `{product}`, `{product_dir}`, `{prefix}`, `{job}`, `{task}`, `{inputs}`,
-    /// `{staging}`, `{scratch}`, and the task's parameters; `{{` is a brace.
+    /// `{staging}`, `{scratch}`, `{products}`, and the task's parameters; `{{` is a brace.
     pub run: Option<Vec<String>>,
     /// Bands that a command needs beyond those in its placeholders.
     pub bands: Vec<String>,
@@ -181,6 +181,9 @@ pub struct TaskSection {
     /// The result's file name; placeholders: `{task}` and the task's parameters; `{{` is a brace.
     /// Default `<task>.tif`.
     pub output: Option<String>,
+    /// One job for all products of the same `tile` or the same sensing `date`, for commands and
+    /// processors of your own. Default: one job for each product.
+    pub group_by: Option<GroupBy>,
     /// Values that stand for `{name}` in `name`, `run`, `env` and `output`, and numbers also in
     /// `expr`: a table, in which a list of values makes a job of each product for each of them; or
     /// a list of tables, which makes one for each table.
@@ -264,6 +267,26 @@ pub enum Radiometry {
     Reflectance,
     /// Digital numbers as stored.
     Dn,
+}
+
+/// Which products a job has in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupBy {
+    /// Those of one tile of Sentinel-2's grid, such as `T31TCJ`, in the product's name.
+    Tile,
+    /// Those of one sensing date, the first date in the product's name.
+    Date,
+}
+
+impl GroupBy {
+    /// The name in a job file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GroupBy::Tile => "tile",
+            GroupBy::Date => "date",
+        }
+    }
 }
 
 /// How a band of another resolution is brought to the task's grid.

@@ -26,7 +26,7 @@ mod tree;
 
 pub use bands::{SENTINEL2_BANDS, Sentinel2Band, sentinel2_band, sentinel2_band_names};
 pub use document::{
-    Document, EndpointSection, LayoutName, OrderName, ProductsSection, Radiometry, Resample,
+    Document, EndpointSection, GroupBy, LayoutName, OrderName, ProductsSection, Radiometry, Resample,
     SampleSection, StoreSection, TaskSection, WindowSection,
 };
 pub use flags::Flags;
@@ -37,7 +37,7 @@ pub use model::{
 pub use names::is_result_name;
 pub use nearest::nearest;
 pub use parameters::{Parameter, ParametersSection, Row, Values};
-pub use payload::{BandRef, JobPayload, PayloadInput, Role};
+pub use payload::{BandRef, JobPayload, Member, PayloadInput, Role};
 pub use read::DEFAULT_JOB_FILE;
 pub use schema::json_schema;
 pub use source::{JobFileError, Place, Source};

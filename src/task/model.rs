@@ -12,7 +12,7 @@ use crate::values::bytes;
 use crate::values::connections::Connections;
 use crate::values::order::Order;
 
-use super::document::{Radiometry, Resample};
+use super::document::{GroupBy, Radiometry, Resample};
 use super::parameters::Row;
 use super::source::{JobFileError, Place};
 use super::template::Template;
@@ -95,6 +95,8 @@ pub struct Task {
     pub scale: Option<Scale>,
     /// The result's file name.
     pub output: String,
+    /// Which products a job has in common; `None`: a job for each.
+    pub group_by: Option<GroupBy>,
     /// Its parameters; a task with several rows of them is as many tasks.
     pub parameters: Row,
     /// Environment variables that a command gets.

@@ -9,15 +9,19 @@ use super::document::Radiometry;
 /// All that a worker needs of one job beyond its task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobPayload {
-    /// The product's name in this run: unique, one path component, the directory of its results.
+    /// The product's name in this run, or that of the group of products: unique, one path
+    /// component, the directory of its results.
     pub product: String,
-    /// The key prefix of the product, with a trailing slash.
+    /// The key prefix of the product, with a trailing slash; empty for a group.
     pub prefix: String,
     /// The objects that the job needs, in the order of the inputs registered with it.
     pub inputs: Vec<PayloadInput>,
     /// The bands by the name that the task uses.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bands: BTreeMap<String, BandRef>,
+    /// The products of a group, in the order of the plan; empty for a job on one product.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// What band values mean in this job; `dn` where no reflectance metadata was found.
     pub radiometry: Radiometry,
     /// Sentences for the user.
@@ -27,6 +31,18 @@ pub struct JobPayload {
     /// the same.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub recipe: String,
+}
+
+/// A product of a group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name in this run.
+    pub product: String,
+    /// Its key prefix, with a trailing slash.
+    pub prefix: String,
+    /// Its bands by the name that the task uses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bands: BTreeMap<String, BandRef>,
 }
 
 /// One object that a job needs.
@@ -85,7 +101,9 @@ impl JobPayload {
     pub fn from_bytes(bytes: &[u8]) -> Result<JobPayload, serde_json::Error> {
         let payload: JobPayload = serde_json::from_slice(bytes)?;
         let inputs = payload.inputs.len();
-        match payload.bands.iter().find(|(_, band)| band.input >= inputs) {
+        let of_members = payload.members.iter().flat_map(|member| &member.bands);
+        let mut bands = payload.bands.iter().chain(of_members);
+        match bands.find(|(_, band)| band.input >= inputs) {
             None => Ok(payload),
             Some((name, band)) => Err(serde::de::Error::custom(format!(
                 "band {name} names input {} of {inputs}",
@@ -94,10 +112,17 @@ impl JobPayload {
         }
     }
 
-    /// The key of a band's object.
+    /// The key of a band's object; of a group the first product's.
     pub fn band_key(&self, band: &str) -> Option<&str> {
-        let input = self.bands.get(band)?.input;
-        self.inputs.get(input).map(|input| input.key.as_str())
+        self.band_keys(band).first().copied()
+    }
+
+    /// The keys of a band's objects: one, or one for each product of a group that has the band.
+    pub fn band_keys(&self, band: &str) -> Vec<&str> {
+        let of_members = self.members.iter().map(|member| &member.bands);
+        let all = std::iter::once(&self.bands).chain(of_members);
+        let found = all.filter_map(|bands| self.inputs.get(bands.get(band)?.input));
+        found.map(|input| input.key.as_str()).collect()
     }
 }
 

@@ -42,6 +42,7 @@ impl Task {
             "output": self.output,
             "env": self.env,
             "parameters": self.parameters,
+            "group_by": self.group_by,
         })
         .to_string()
     }

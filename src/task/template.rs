@@ -1,15 +1,15 @@
 //! Argument templates: text with `{placeholders}`; `{{` and `}}` are braces.
 //!
 //! An argument is expanded on its own and never goes through a shell, so no value can add
-//! arguments, with one exception: an argument that is exactly `{inputs}` becomes one argument
-//! per input.
+//! arguments, but where a placeholder that stands for several is the whole argument: `{inputs}`,
+//! `{products}`, and a band of a group of products become one argument for each.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::ops::Range;
 
 /// The placeholders that every task has; all others are names of bands.
-pub const PLACEHOLDERS: [&str; 9] = [
+pub const PLACEHOLDERS: [&str; 10] = [
     "out",         // the result file
     "product",     // the product's name
     "product_dir", // the product's directory in staging
@@ -19,6 +19,7 @@ pub const PLACEHOLDERS: [&str; 9] = [
     "inputs",      // all staged inputs
     "staging",     // the staging directory
     "scratch",     // a directory for this job alone
+    "products",    // the names of all products of the job
 ];
 
 /// One argument with its placeholders.

@@ -101,7 +101,13 @@ fn value(job: &Job<'_>, name: &str) -> Option<Value> {
         "inputs" => Some(Value::Many(
             job.inputs().into_iter().map(Into::into).collect(),
         )),
-        band => job.band(band).and_then(|path| one(path.into())),
+        "products" => Some(Value::Many(
+            job.products().into_iter().map(Into::into).collect(),
+        )),
+        band if job.payload.members.is_empty() => job.band(band).and_then(|path| one(path.into())),
+        band => Some(Value::Many(
+            job.band_files(band).into_iter().map(Into::into).collect(),
+        )),
     }
 }
 
@@ -117,6 +123,8 @@ fn environment(command: &mut Command, job: &Job<'_>, table_path: &str) {
             command.env_remove(&name);
         }
     }
+    let one = job.payload.members.is_empty();
+    let product_dir = one.then(|| ("COTEC_PRODUCT_DIR", job.product_dir()));
     let parameters = job.task.parameters.iter();
     let parameters = parameters.map(|(name, value)| {
         let name = format!("COTEC_PARAM_{}", name.to_ascii_uppercase());
@@ -127,11 +135,11 @@ fn environment(command: &mut Command, job: &Job<'_>, table_path: &str) {
         .env("COTEC_JOB", job.name())
         .env("COTEC_TASK", job.task())
         .env("COTEC_PRODUCT", job.product())
-        .env("COTEC_PRODUCT_DIR", job.product_dir())
         .env("COTEC_STAGING", job.staging())
         .env("COTEC_OUT", job.out())
         .env("COTEC_SCRATCH", job.scratch())
         .env("COTEC_THREADS", job.threads().to_string())
+        .envs(product_dir)
         .envs(parameters)
         .envs(&job.task.env);
 }

@@ -1,13 +1,18 @@
 //! A job as its processor sees it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::table::{Outcome, SlotId, Table, TableError};
-use crate::task::{JobPayload, Parameter, Task};
+use crate::task::{BandRef, JobPayload, Parameter, Task};
 use crate::values::{ByteRange, staged};
 
 use super::space::Space;
+
+fn scale(band: &BandRef) -> Option<(f64, f64)> {
+    Some((band.quantification?, band.add_offset.unwrap_or(0.0)))
+}
 
 /// A job with everything that its processor may want to know.
 pub struct Job<'a> {
@@ -40,12 +45,20 @@ impl Job<'_> {
         self.task.parameters.get(name)
     }
 
-    /// The name of its product.
+    /// The name of its product, or of its group.
     pub fn product(&self) -> &str {
         &self.payload.product
     }
 
-    /// The key prefix of its product, with a trailing slash.
+    /// The names of its products: one, or those of its group in the order of the plan.
+    pub fn products(&self) -> Vec<&str> {
+        match self.payload.members.as_slice() {
+            [] => vec![self.product()],
+            members => members.iter().map(|one| one.product.as_str()).collect(),
+        }
+    }
+
+    /// The key prefix of its product, with a trailing slash; empty for a group.
     pub fn prefix(&self) -> &str {
         &self.payload.prefix
     }
@@ -62,21 +75,40 @@ impl Job<'_> {
         self.staging
     }
 
-    /// The staged file of a band, by the name that the task uses.
+    /// The staged files of a band: one, or one for each product of the group that has it, in the
+    /// order of [`Job::products`].
+    pub fn band_files(&self, name: &str) -> Vec<PathBuf> {
+        let keys = self.payload.band_keys(name);
+        keys.into_iter().map(|key| self.path_of(key)).collect()
+    }
+
+    /// The staged file of a band, by the name that the task uses; of a group the first product's.
     pub fn band(&self, name: &str) -> Option<PathBuf> {
         self.payload.band_key(name).map(|key| self.path_of(key))
     }
 
     /// The names of the bands.
     pub fn bands(&self) -> impl Iterator<Item = &str> {
-        self.payload.bands.keys().map(String::as_str)
+        self.bands_of_first().keys().map(String::as_str)
+    }
+
+    fn bands_of_first(&self) -> &BTreeMap<String, BandRef> {
+        let first = self.payload.members.first();
+        first.map_or(&self.payload.bands, |member| &member.bands)
     }
 
     /// The scale of a band, `(digital number + add_offset) / quantification`, where the product
-    /// says it and the task wants reflectance.
+    /// says it and the task wants reflectance; of a group the first product's.
     pub fn scale(&self, band: &str) -> Option<(f64, f64)> {
-        let band = self.payload.bands.get(band)?;
-        Some((band.quantification?, band.add_offset.unwrap_or(0.0)))
+        scale(self.bands_of_first().get(band)?)
+    }
+
+    /// The scales of [`Job::band_files`], which may differ from product to product.
+    pub fn scales(&self, band: &str) -> Vec<Option<(f64, f64)>> {
+        let of_members = self.payload.members.iter().map(|member| &member.bands);
+        let all = std::iter::once(&self.payload.bands).chain(of_members);
+        let found = all.filter_map(|bands| bands.get(band));
+        found.map(scale).collect()
     }
 
     /// The staged files of all inputs, in the order of the plan.

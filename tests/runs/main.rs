@@ -17,6 +17,7 @@ mod cli;
 mod commands;
 mod deaths;
 mod edges;
+mod groups;
 mod integrity;
 mod keeper;
 mod landed;

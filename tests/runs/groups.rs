@@ -28,7 +28,7 @@ const PRODUCTS: [(&str, &str, &str); 4] = [
 ];
 
 /// What every job writes: its group, its products, and what is in its files.
-const RUN: &str = r#"run = ["sh", "-c", 'echo "$COTEC_JOB" >> runs; out="$0"; { echo "$COTEC_PRODUCT${COTEC_PRODUCT_DIR-}"; for a in "$@"; do if [ -f "$a" ]; then cat "$a"; else echo "$a"; fi; done; } > "$out"', "{out}", "{product}", "{products}", "{B02}", "{B01}", "{inputs}"]
+const RUN: &str = r#"run = ["sh", "-c", 'echo "$COTEC_JOB" >> runs; out="$0"; ( echo "$COTEC_PRODUCT$COTEC_PRODUCT_DIR"; for a in "$@"; do if [ -f "$a" ]; then cat "$a"; else echo "$a"; fi; done ) > "$out"', "{out}", "{product}", "{products}", "{B02}", "{B01}", "{inputs}"]
 output = "{task}.txt""#;
 
 fn sandbox() -> Sandbox {

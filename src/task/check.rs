@@ -10,7 +10,7 @@ use super::keys::glob;
 use super::model::{Formulas, Layout, Processor, ProductSpec, Scale, Task, TaskPlaces, Window};
 use super::names::{RESULT_NAME_RULE, is_result_name};
 use super::nearest::nearest;
-use super::parameters::Bound;
+use super::rows::Bound;
 use super::source::JobFileError;
 use super::template::{PLACEHOLDERS, Template};
 use crate::values::bytes;

@@ -19,6 +19,7 @@ mod payload;
 mod products;
 mod read;
 mod recipe;
+mod rows;
 mod schema;
 mod source;
 mod template;

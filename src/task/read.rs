@@ -11,8 +11,8 @@ use super::check;
 use super::document::{Document, EndpointSection, StoreSection, TaskSection};
 use super::flags::{Flags, words};
 use super::model::{Formulas, JobFile, StoreSettings, TaskPlaces};
-use super::parameters::{self, Bound};
 use super::products;
+use super::rows::{self, Bound};
 use super::source::{JobFileError, Place, Source};
 use super::tree::{self, Node};
 use crate::store::{EndpointSettings, StoreError};
@@ -126,7 +126,7 @@ fn build(
                 }
                 _ => shared.clone(),
             };
-            let rows = parameters::rows(&section, &places, source, node.get("parameters"))?;
+            let rows = rows::rows(&section, &places, source, node.get("parameters"))?;
             for row in &rows {
                 let (section, places) = (section.clone(), places.clone());
                 tasks.push(check::task(

@@ -27,8 +27,8 @@ mod tree;
 
 pub use bands::{SENTINEL2_BANDS, Sentinel2Band, sentinel2_band, sentinel2_band_names};
 pub use document::{
-    Document, EndpointSection, GroupBy, LayoutName, OrderName, ProductsSection, Radiometry, Resample,
-    SampleSection, StoreSection, TaskSection, WindowSection,
+    Document, EndpointSection, GroupBy, LayoutName, OrderName, ProductsSection, Radiometry,
+    Resample, SampleSection, StoreSection, TaskSection, WindowSection,
 };
 pub use flags::Flags;
 pub use model::{

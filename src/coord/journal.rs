@@ -4,17 +4,17 @@
 //! later is. The last line of a job counts. A line that was cut by a crash is passed over: its
 //! job is run again.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::values::{Fault, JobState};
-use crate::work::JobResult;
+use crate::work::{JobResult, Written};
 
 /// The journal's name in the directory of the results.
 const JOURNAL: &str = "journal.jsonl";
@@ -23,7 +23,7 @@ const DONE: &str = "done";
 
 /// A job that ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Record {
+struct Record<'a> {
     /// Version of this record.
     schema: u32,
     /// When it was written, UTC.
@@ -40,33 +40,21 @@ struct Record {
     /// The files of the result as they were.
     files: Vec<FileRecord>,
     /// What the worker said.
-    result: JobResult,
+    result: Cow<'a, JobResult>,
 }
 
 /// A file, or a directory, of a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct FileRecord {
     path: PathBuf,
-    size: u64,
-    /// Modification time in nanoseconds since the epoch.
-    mtime_ns: i128,
-}
-
-impl FileRecord {
-    fn of(path: &Path) -> io::Result<FileRecord> {
-        let meta = fs::metadata(path)?;
-        Ok(FileRecord {
-            path: path.to_owned(),
-            size: meta.len(),
-            mtime_ns: i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()),
-        })
-    }
+    #[serde(flatten)]
+    written: Written,
 }
 
 /// What earlier runs have done.
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
-    done: HashMap<String, Record>,
+    done: HashMap<String, Record<'static>>,
 }
 
 impl Earlier {
@@ -77,10 +65,11 @@ impl Earlier {
             .done
             .get(job)
             .filter(|record| record.recipe == recipe)?;
-        let stands = |file: &FileRecord| FileRecord::of(&file.path).is_ok_and(|now| now == *file);
+        let stands =
+            |file: &FileRecord| Written::of(&file.path).is_ok_and(|now| now == file.written);
         record.files.iter().all(stands).then(|| JobResult {
             earlier: true,
-            ..record.result.clone()
+            ..record.result.clone().into_owned()
         })
     }
 }
@@ -92,6 +81,8 @@ pub(super) struct Journal {
     file: File,
     /// Lines that have not been written yet.
     pending: Vec<u8>,
+    /// Their time.
+    at: Option<String>,
 }
 
 impl Journal {
@@ -109,7 +100,7 @@ impl Journal {
         for line in BufReader::new(File::open(&path)?).split(b'\n') {
             let line = line?;
             ends_whole = line.last().is_none_or(|byte| *byte == b'}');
-            if let Ok(record) = serde_json::from_slice::<Record>(&line)
+            if let Ok(record) = serde_json::from_slice::<Record<'static>>(&line)
                 && record.schema == 1
             {
                 match record.state == DONE {
@@ -123,6 +114,7 @@ impl Journal {
             path,
             file,
             pending,
+            at: None,
         };
         Ok((journal, earlier))
     }
@@ -139,19 +131,25 @@ impl Journal {
         recipe: &str,
         state: JobState,
         fault: Option<Fault>,
-        result: JobResult,
+        result: &JobResult,
     ) -> io::Result<()> {
-        // A result that somebody has taken away already is as good as none.
-        let files = result.outputs.iter().map(|path| FileRecord::of(path));
+        // As the worker has seen them: until now somebody else may have written there.
+        let files = result.outputs.iter().zip(&result.written);
+        let files = files.map(|(path, written)| FileRecord {
+            path: path.clone(),
+            written: *written,
+        });
+        let at = self.at.get_or_insert_with(|| Timestamp::now().to_string());
+        let at = at.clone();
         let record = Record {
             schema: 1,
-            at: Timestamp::now().to_string(),
+            at,
             job: job.to_owned(),
             recipe: recipe.to_owned(),
             state: state.name().to_owned(),
             fault: fault.map(|fault| fault.code.name().to_owned()),
-            files: files.filter_map(Result::ok).collect(),
-            result,
+            files: files.collect(),
+            result: Cow::Borrowed(result),
         };
         serde_json::to_writer(&mut self.pending, &record)?;
         self.pending.push(b'\n');
@@ -165,6 +163,7 @@ impl Journal {
         }
         self.file.write_all(&self.pending)?;
         self.pending.clear();
+        self.at = None;
         self.file.sync_data()
     }
 }
@@ -172,16 +171,18 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn done(dir: &Path, journal: &mut Journal, job: &str, recipe: &str) -> PathBuf {
         let path = dir.join(job.replace('/', "_"));
         fs::write(&path, job).unwrap();
         let result = JobResult {
             outputs: vec![path.clone()],
+            written: vec![Written::of(&path).unwrap()],
             ..JobResult::default()
         };
         let state = JobState::Done;
-        journal.add(job, recipe, state, None, result).unwrap();
+        journal.add(job, recipe, state, None, &result).unwrap();
         journal.sync().unwrap();
         path
     }
@@ -220,7 +221,7 @@ mod tests {
         done(dir.path(), &mut journal, "t/a", "1");
         let failed = JobResult::default();
         journal
-            .add("t/a", "1", JobState::Failed, None, failed)
+            .add("t/a", "1", JobState::Failed, None, &failed)
             .unwrap();
         journal.sync().unwrap();
         let (_, earlier) = Journal::open(dir.path(), false).unwrap();

@@ -13,8 +13,8 @@ use crate::sys::pidfd::Ended;
 use crate::sys::signals::Signals;
 use crate::table::{EventReader, JobId, Phase, SlotId, TableError};
 use crate::task::JobPayload;
-use crate::values::{EventKind, Fault, FaultCode, JobState, Role};
-use crate::work;
+use crate::values::{Event, EventKind, Fault, FaultCode, JobState, Role};
+use crate::work::{self, JobResult};
 
 use super::children::{self, Children, Kid, ends_run};
 use super::config::{DEFAULT_GRACE, RunError};
@@ -41,6 +41,9 @@ const STRANGERS: Duration = Duration::from_millis(500);
 /// Objects in a row that could not be reached before the store is given up.
 const UNREACHABLE: u64 = 8;
 
+/// The value of the event of a job that an earlier run has done.
+const EARLIER: u64 = 1;
+
 /// A run under way.
 pub(super) struct Supervisor<'a, 'o> {
     pub shared: &'a Shared<'a>,
@@ -52,6 +55,10 @@ pub(super) struct Supervisor<'a, 'o> {
     pub begun_ns: u64,
     reader: EventReader,
     seen: HashSet<u32>,
+    /// Jobs whose end was passed on.
+    ends: HashSet<u32>,
+    /// Events that were lost until now.
+    lost: u64,
     figures_of_dead: Figures,
     deaths_without_progress: usize,
     progress_at: u64,
@@ -83,6 +90,8 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             begun_ns,
             reader: EventReader::default(),
             seen: HashSet::new(),
+            ends: HashSet::new(),
+            lost: 0,
             figures_of_dead: Figures::default(),
             deaths_without_progress: 0,
             progress_at: 0,
@@ -116,6 +125,13 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         self.end()?;
         watched?;
         self.drain()?;
+        let jobs = self.shared.table.count_jobs()?;
+        if jobs.done + jobs.failed > self.ends.len() as u64 {
+            // A worker that died in that moment has ended a job and not said so.
+            self.make_good()?;
+            let written = self.journal.sync();
+            self.journal_written(written);
+        }
         Ok(self.stop)
     }
 
@@ -286,6 +302,10 @@ impl<'a, 'o> Supervisor<'a, 'o> {
     fn drain(&mut self) -> Result<(), TableError> {
         let table = &self.shared.table;
         while let Some(event) = self.reader.next(table)? {
+            let is_end = matches!(event.kind, EventKind::JobDone | EventKind::JobFailed);
+            if is_end && !self.ends.insert(event.id) {
+                continue;
+            }
             let first_time = event.kind == EventKind::ObjectWanted && self.seen.insert(event.id);
             self.tally.count(&event, first_time);
             match event.kind {
@@ -301,18 +321,14 @@ impl<'a, 'o> Supervisor<'a, 'o> {
                 {
                     self.unreachable += 1;
                 }
-                EventKind::JobDone if event.value == 0 => {
-                    self.note_end(JobId(event.id), JobState::Done)?;
-                }
                 EventKind::JobPostponed => self.postponed.add(table, JobId(event.id))?,
-                EventKind::JobFailed => self.note_end(JobId(event.id), JobState::Failed)?,
                 _ => {}
             }
-            if !is_detail(&event) || self.observer.wants_all() {
-                let mut happening = happening(table, self.begun_ns, &event)?;
-                happening.at = in_order(&mut self.told_at, happening.at);
-                self.observer.happening(&happening);
-            }
+            self.pass_on(&event)?;
+        }
+        if self.reader.lost() > self.lost {
+            self.lost = self.reader.lost();
+            self.make_good()?;
         }
         self.tally.pass(now_ns());
         let written = self.journal.sync();
@@ -320,15 +336,68 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         Ok(())
     }
 
-    /// Puts a job that has ended into the journal.
-    fn note_end(&mut self, job: JobId, state: JobState) -> Result<(), TableError> {
+    /// Puts the end of a job into the journal, and tells the observer what it wants to know.
+    fn pass_on(&mut self, event: &Event) -> Result<(), TableError> {
+        if is_detail(event) && !self.observer.wants_all() {
+            return Ok(());
+        }
         let table = &self.shared.table;
-        let (name, fault) = (table.job_name(job)?, table.job_fault(job)?);
-        let fault = fault.filter(|_| state == JobState::Failed);
-        let payload = JobPayload::from_bytes(&table.job_payload(job)?).unwrap_or_default();
-        let result = result_of(table, job)?.unwrap_or_default();
-        let added = (self.journal).add(&name, &payload.recipe, state, fault, result);
-        self.journal_written(added);
+        let mut happening = happening(table, self.begun_ns, event)?;
+        if let What::Job {
+            state: state @ (JobState::Done | JobState::Failed),
+            name,
+            result,
+            fault,
+            ..
+        } = &happening.what
+            && !(*state == JobState::Done && event.value == EARLIER)
+        {
+            let recipe = JobPayload::recipe_of(&table.job_payload(JobId(event.id))?);
+            let fault = fault.filter(|_| *state == JobState::Failed);
+            let none = JobResult::default();
+            let result = result.as_deref().unwrap_or(&none);
+            let added = self.journal.add(name, &recipe, *state, fault, result);
+            self.journal_written(added);
+        }
+        happening.at = in_order(&mut self.told_at, happening.at);
+        self.observer.happening(&happening);
+        Ok(())
+    }
+
+    /// Events were overwritten before they were read: the ends of jobs among them are taken from
+    /// the table, so that the journal and the counts have every job.
+    fn make_good(&mut self) -> Result<(), TableError> {
+        let table = &self.shared.table;
+        for job in (0..table.jobs_len()?).map(JobId) {
+            let kind = match table.job_state(job)? {
+                Some(JobState::Done) => EventKind::JobDone,
+                Some(JobState::Failed) => EventKind::JobFailed,
+                _ => continue,
+            };
+            if !self.ends.insert(job.0) {
+                continue;
+            }
+            let value = match kind {
+                EventKind::JobDone => match result_of(table, job)? {
+                    Some(result) if result.earlier => EARLIER,
+                    _ => 0,
+                },
+                _ => table
+                    .job_fault(job)?
+                    .map_or(0, |fault| fault.to_bits().into()),
+            };
+            let event = Event {
+                at_ns: now_ns(),
+                kind,
+                role: Role::Coordinator,
+                process: 0,
+                id: job.0,
+                value,
+            };
+            self.tally.count(&event, false);
+            self.pass_on(&event)?;
+        }
+        self.tally.correct(&table.count_jobs()?);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Counting what happens, and how long what went on beside what.
 
+use crate::table::JobCounts;
 use crate::values::{Event, EventKind, Fault, FaultCode};
 
 /// Counts of a run, kept from its events.
@@ -153,6 +154,13 @@ impl Tally {
             EventKind::Planned => self.products = event.id.into(),
             EventKind::Note | EventKind::Retry => {}
         }
+    }
+
+    /// Events were lost: the counts of jobs are those of the table.
+    pub fn correct(&mut self, jobs: &JobCounts) {
+        self.jobs_ready = jobs.ready;
+        self.running = jobs.running;
+        self.jobs = jobs.waiting + jobs.ready + jobs.running + jobs.done + jobs.failed;
     }
 
     /// A downloader died: nothing is being fetched until the next one claims it.

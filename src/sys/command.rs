@@ -1,66 +1,14 @@
-//! Commands that end with the process that started them, and everything that they leave behind.
+//! Ending commands with the process that started them, and with everything that they leave behind.
 
 use std::ffi::CString;
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use nix::libc;
-use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal as Handled, sigaction};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 
-use super::fork::die_with_parent;
-use super::{proc, signals};
-
-/// Starts a command in a process group of its own, with no signal blocked. The kernel kills it
-/// when this process ends; what it starts in turn is ended with [`kill_group`].
-///
-/// With `memory` it may map so many bytes (RLIMIT_AS).
-pub fn spawn_group(command: &mut Command, memory: Option<u64>) -> io::Result<Child> {
-    let parent = std::process::id();
-    command.process_group(0);
-    // SAFETY: runs between fork and exec and makes only system calls: prctl, getppid, kill,
-    // setrlimit, sigprocmask.
-    unsafe {
-        command.pre_exec(move || {
-            die_with_parent(parent)?;
-            if let Some(bytes) = memory {
-                setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
-            }
-            signals::command_mask()
-        });
-    }
-    command.spawn()
-}
-
-/// Waits for a command until it ends or `timeout` passes; `None` if it still runs.
-pub fn wait_for(child: &mut Child, timeout: Option<Duration>) -> io::Result<Option<ExitStatus>> {
-    let Some(timeout) = timeout else {
-        return child.wait().map(Some);
-    };
-    let handle = super::pidfd::Child::open(child.id())?;
-    let until = Instant::now() + timeout;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(None);
-        }
-        let mut fds = [PollFd::from_borrowed_fd(handle.fd(), PollFlags::IN)];
-        let left = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        // Whatever ended the sleep, the next round looks.
-        let _ = rustix::event::poll(&mut fds, Some(&left));
-    }
-}
+use super::proc;
 
 /// Asks a whole process group to end.
 pub fn end_group(group: u32) {
@@ -90,6 +38,9 @@ pub fn adopt_orphans() -> io::Result<()> {
 /// Kills all children but those that `keep` picks, down to the last grandchild that comes up as
 /// an orphan when its parent is killed.
 pub fn end_children(keep: impl Fn(u32) -> bool) {
+    if has_no_child() {
+        return;
+    }
     // Each round may bring up children of those that were killed.
     for _ in 0..1000 {
         let mut strays = proc::children(std::process::id());
@@ -104,6 +55,12 @@ pub fn end_children(keep: impl Fn(u32) -> bool) {
             }
         }
     }
+}
+
+/// Whether there is no child, neither alive nor ended. Cheaper than a look into `/proc`.
+fn has_no_child() -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    rustix::process::waitid(WaitId::All, options).err() == Some(rustix::io::Errno::CHILD)
 }
 
 /// `/proc/self/task/<pid>/children`, for the handler, which cannot make it.
@@ -170,20 +127,5 @@ extern "C" fn end_with_children(_: libc::c_int) {
                 libc::_exit(128 + libc::SIGTERM);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_is_killed_with_its_children() {
-        let mut command = Command::new("sh");
-        command.args(["-c", "sleep 1000 & sleep 1000"]);
-        let mut child = spawn_group(&mut command, None).unwrap();
-        kill_group(child.id());
-        assert!(!child.wait().unwrap().success());
-        kill_group(child.id());
     }
 }

@@ -15,6 +15,7 @@ pub mod seeded;
 #[cfg(feature = "run")]
 pub mod segment;
 pub mod signals;
+pub mod spawn;
 pub mod sync;
 #[cfg(feature = "s3")]
 pub mod words;

@@ -30,6 +30,11 @@ impl Child {
         Ok(Child { pid, fd })
     }
 
+    /// A child that was made together with its descriptor.
+    pub(super) fn of(pid: u32, fd: OwnedFd) -> Child {
+        Child { pid, fd }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.pid
@@ -43,6 +48,18 @@ impl Child {
     /// Sends a signal; that the child has ended already is no error.
     pub fn signal(&self, signal: Signal) {
         let _ = rustix::process::pidfd_send_signal(&self.fd, signal);
+    }
+
+    /// Waits until the child ends, and takes its end.
+    pub fn wait(&self) -> io::Result<Ended> {
+        loop {
+            let options = WaitIdOptions::EXITED;
+            match rustix::process::waitid(WaitId::PidFd(self.fd.as_fd()), options) {
+                Ok(Some(status)) => return Ok(Ended::from(status)),
+                Ok(None) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Takes the child's end without waiting; `None` while it lives.

@@ -51,21 +51,10 @@ pub fn child_mask() -> io::Result<()> {
     Ok(())
 }
 
-/// Before a command is executed: no signal is blocked, and a file that grows too large ends it,
-/// as programs expect. Makes only system calls.
-pub fn command_mask() -> io::Result<()> {
-    SigSet::empty().thread_set_mask()?;
-    on_too_large_a_file(SigHandler::SigDfl)
-}
-
 /// From now on a write beyond the limit on the size of files (`ulimit -f`) is an error of that
 /// write, and not the end of this process.
 pub fn survive_file_limits() -> io::Result<()> {
-    on_too_large_a_file(SigHandler::SigIgn)
-}
-
-fn on_too_large_a_file(handler: SigHandler) -> io::Result<()> {
     // SAFETY: no function is installed, so none can be called at a wrong moment.
-    unsafe { signal(Signal::SIGXFSZ, handler) }?;
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
     Ok(())
 }

@@ -255,6 +255,11 @@ fn command(
                     .error(format!("a group of products has no {{{name}}}"))
                     .help("{inputs}, a band's name and {products} stand for all of them"));
             }
+            if name == "out" && section.output.as_deref() == Some("") {
+                return Err(place
+                    .inside(text, span)
+                    .error("{out} is the result, and this task has none: its `output` is empty"));
+            }
             if PLACEHOLDERS.contains(&name) {
                 continue;
             }
@@ -322,12 +327,15 @@ fn output(
         }
         None => format!("{task}.tif"),
     };
+    let formula = matches!(processor, Processor::Index(_) | Processor::Expr(_));
+    if output.is_empty() && !formula {
+        return Ok(output);
+    }
     if !is_result_name(&output) {
         return Err(place
             .error(format!("{output:?} cannot name a result"))
             .help(RESULT_NAME_RULE));
     }
-    let formula = matches!(processor, Processor::Index(_) | Processor::Expr(_));
     let stem = output.strip_suffix(".tif");
     if formula && stem.is_none_or(str::is_empty) {
         return Err(place.error(format!(

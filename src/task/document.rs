@@ -179,7 +179,8 @@ pub struct TaskSection {
     /// See `quantification`. Default 0.
     pub add_offset: Option<f64>,
     /// The result's file name; placeholders: `{task}` and the task's parameters; `{{` is a brace.
-    /// Default `<task>.tif`.
+    /// Default `<task>.tif`. A command or a function of the caller may have none, which is
+    /// written `""`: then the job is done when it has ended well.
     pub output: Option<String>,
     /// One job for all products of the same `tile` or the same sensing `date`, for commands and
     /// processors of your own. Default: one job for each product.

@@ -93,7 +93,7 @@ pub struct Task {
     pub resample: Resample,
     /// From digital numbers to reflectance, for products without metadata.
     pub scale: Option<Scale>,
-    /// The result's file name.
+    /// The result's file name; empty for none.
     pub output: String,
     /// Which products a job has in common; `None`: a job for each.
     pub group_by: Option<GroupBy>,
@@ -265,7 +265,10 @@ impl Task {
             Processor::Index(_) | Processor::Expr(_) => self.output.strip_suffix(".tif"),
             Processor::Run(_) | Processor::Native => None,
         };
-        let mut files = vec![self.output.clone()];
+        let mut files = Vec::new();
+        if !self.output.is_empty() {
+            files.push(self.output.clone());
+        }
         files.extend(picture.map(|stem| format!("{stem}.png")));
         files
     }

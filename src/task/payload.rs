@@ -86,6 +86,16 @@ pub struct BandRef {
 }
 
 impl JobPayload {
+    /// The recipe in the bytes of a payload; empty if they have none.
+    pub fn recipe_of(bytes: &[u8]) -> String {
+        #[derive(Deserialize)]
+        struct Recipe {
+            #[serde(default)]
+            recipe: String,
+        }
+        serde_json::from_slice(bytes).map_or_else(|_| String::new(), |found: Recipe| found.recipe)
+    }
+
     /// The bytes that stand in the table.
     ///
     /// # Errors

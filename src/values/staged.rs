@@ -111,6 +111,16 @@ pub fn scratch_of(name: &str) -> Option<(u32, u32)> {
     Some((job.parse().ok()?, attempt.parse().ok()?))
 }
 
+/// The scratch directory of a worker, inside the staging directory.
+pub fn worker_scratch_path(staging: &Path, pid: u32) -> PathBuf {
+    staging.join(SCRATCH).join(format!("w{pid}"))
+}
+
+/// The worker of a scratch directory's name.
+pub fn worker_scratch_of(name: &str) -> Option<u32> {
+    name.strip_prefix('w')?.parse().ok()
+}
+
 /// The directory of all scratch directories, inside the staging directory.
 pub const SCRATCH: &str = "%~scratch";
 /// The directory of all landing files, inside the staging directory.

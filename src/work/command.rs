@@ -2,74 +2,133 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use crate::sys::command::{end_children, end_group, kill_group, spawn_group, wait_for};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::sys::command::{end_children, end_group, kill_group};
+use crate::sys::pidfd::{Child, Ended};
+use crate::sys::spawn::{Launch, spawn};
 use crate::task::{Template, Value, expand_argv};
 use crate::values::{Fault, FaultCode};
 
 use super::job::Job;
+use super::log::{Log, Outlet, Printed};
 use super::outcome::Failure;
-
-/// How much of the end of a command's output is shown when it fails.
-const END_BYTES: u64 = 2000;
 
 /// How long a command that has run too long gets to end by itself.
 const MERCY: Duration = Duration::from_secs(5);
 
-/// Runs the command of a job and waits for it. Returns the file with what it printed.
-pub(super) fn run(
-    job: &Job<'_>,
-    argv: &[Template],
-    log: PathBuf,
-    table_path: &str,
-) -> Result<PathBuf, Failure> {
-    product_dir_is_one(job, argv)?;
-    (job.space.make()).map_err(|e| Failure::staging(job.space.path(), &e))?;
-    let argv = expand_argv(argv, |name| value(job, name)).map_err(Failure::processor)?;
-    let Some((program, arguments)) = argv.split_first() else {
-        return Err(Failure::processor("the command is empty"));
-    };
-    let output = |e: &io::Error| Failure::output(&log, e);
-    let file = File::create(&log).map_err(|e| output(&e))?;
-    let second = file.try_clone().map_err(|e| output(&e))?;
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(file)
-        .stderr(second);
-    environment(&mut command, job, table_path);
-    let mut child = spawn_group(&mut command, job.task.memory).map_err(|error| {
-        let program = program.to_string_lossy();
-        Failure::processor(format!(
-            "the command {program:?} cannot be started: {error}"
-        ))
-    })?;
-    let group = child.id();
-    // If this worker dies, the coordinator ends the group.
-    let noted = job.table.set_group(group);
-    let status = wait_for(&mut child, job.task.timeout);
-    let timed_out = matches!(status, Ok(None));
-    if timed_out {
-        end_group(group);
-        let _ = wait_for(&mut child, Some(MERCY));
+/// What a worker runs commands with, one after the other.
+pub(super) struct Commands {
+    null: File,
+    outlet: Outlet,
+}
+
+impl Commands {
+    pub fn open() -> io::Result<Commands> {
+        let null = File::open("/dev/null")?;
+        let outlet = Outlet::open()?;
+        Ok(Commands { null, outlet })
     }
-    kill_group(group);
-    let _ = child.wait();
-    // What has left the group is ours now that its parent is gone.
-    end_children(|_| false);
-    let _ = job.table.set_group(0);
-    noted.map_err(Failure::processor)?;
-    match status {
-        Ok(Some(status)) if status.success() => Ok(log),
-        Ok(Some(status)) => Err(failure(status, log)),
-        Ok(None) => Err(too_long(job, log)),
-        Err(error) => Err(Failure::processor(error)),
+
+    /// Runs the command of a job and waits for it, its output in the file `log`. `Err` within
+    /// the pair is why it failed.
+    pub fn run(
+        &mut self,
+        job: &Job<'_>,
+        argv: &[Template],
+        log: PathBuf,
+        table_path: &str,
+    ) -> (Printed, Result<(), Failure>) {
+        let mut log = Log::new(log);
+        let outcome = self.run_with(job, argv, &mut log, table_path);
+        // Nobody is left who could print more.
+        while self.outlet.pass(&mut log) {}
+        (log.close(), outcome)
+    }
+
+    fn run_with(
+        &mut self,
+        job: &Job<'_>,
+        argv: &[Template],
+        log: &mut Log,
+        table_path: &str,
+    ) -> Result<(), Failure> {
+        product_dir_is_one(job, argv)?;
+        (job.space.make()).map_err(|e| Failure::staging(job.space.path(), &e))?;
+        let argv = expand_argv(argv, |name| value(job, name)).map_err(Failure::processor)?;
+        let Some(program) = argv.first() else {
+            return Err(Failure::processor("the command is empty"));
+        };
+        let launch = Launch {
+            argv: &argv,
+            environment: &environment(job, table_path),
+            input: self.null.as_fd(),
+            output: self.outlet.entry(),
+            memory: job.task.memory,
+        };
+        let child = spawn(&launch).map_err(|error| {
+            let program = program.to_string_lossy();
+            Failure::processor(format!(
+                "the command {program:?} cannot be started: {error}"
+            ))
+        })?;
+        let group = child.pid();
+        // If this worker dies, the coordinator ends the group.
+        let noted = job.table.set_group(group);
+        let until = job.task.timeout.map(|timeout| Instant::now() + timeout);
+        let ended = self.watch(&child, until, log);
+        if matches!(ended, Ok(false)) {
+            end_group(group);
+            let _ = self.watch(&child, Some(Instant::now() + MERCY), log);
+        }
+        // Before the command is waited for its number cannot come to mean another group.
+        kill_group(group);
+        let status = child.wait();
+        // What has left the group is ours now that its parent is gone.
+        end_children(|_| false);
+        let _ = job.table.set_group(0);
+        noted.map_err(Failure::processor)?;
+        match (ended, status) {
+            (Ok(false), _) => Err(too_long(job)),
+            (_, Ok(Ended::Exited(0))) => Ok(()),
+            (_, Ok(ended)) => Err(failure(ended)),
+            (_, Err(error)) => Err(Failure::processor(error)),
+        }
+    }
+
+    /// Keeps what a command prints until it has ended, which makes it true, or `until` has passed.
+    fn watch(&mut self, child: &Child, until: Option<Instant>, log: &mut Log) -> io::Result<bool> {
+        loop {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(false);
+            }
+            let time = left.map(|left| Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            });
+            let (end, output) = (child.fd(), self.outlet.fd());
+            let mut fds = [
+                PollFd::new(&end, PollFlags::IN),
+                PollFd::new(&output, PollFlags::IN),
+            ];
+            match rustix::event::poll(&mut fds, time.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let [end, output] = fds.map(|fd| !fd.revents().is_empty());
+            if output {
+                self.outlet.pass(log);
+            }
+            if end {
+                return Ok(true);
+            }
+        }
     }
 }
 
@@ -113,104 +172,61 @@ fn value(job: &Job<'_>, name: &str) -> Option<Value> {
 
 /// The command gets this process's environment without credentials, what it needs to attach to
 /// the table, and what its task adds.
-fn environment(command: &mut Command, job: &Job<'_>, table_path: &str) {
-    for (name, _) in std::env::vars_os() {
-        if name
-            .to_string_lossy()
-            .to_ascii_uppercase()
-            .starts_with("AWS_")
-        {
-            command.env_remove(&name);
-        }
+fn environment(job: &Job<'_>, table_path: &str) -> Vec<(OsString, OsString)> {
+    let mut own: Vec<(OsString, OsString)> = vec![
+        ("COTEC_TABLE".into(), table_path.into()),
+        ("COTEC_JOB".into(), job.name().into()),
+        ("COTEC_TASK".into(), job.task().into()),
+        ("COTEC_PRODUCT".into(), job.product().into()),
+        ("COTEC_STAGING".into(), job.staging().into()),
+        ("COTEC_SCRATCH".into(), job.scratch().into()),
+        ("COTEC_THREADS".into(), job.threads().to_string().into()),
+    ];
+    if job.has_result() {
+        own.push(("COTEC_OUT".into(), job.out().into()));
     }
-    let one = job.payload.members.is_empty();
-    let product_dir = one.then(|| ("COTEC_PRODUCT_DIR", job.product_dir()));
+    if job.payload.members.is_empty() {
+        own.push(("COTEC_PRODUCT_DIR".into(), job.product_dir().into()));
+    }
     let parameters = job.task.parameters.iter();
-    let parameters = parameters.map(|(name, value)| {
+    own.extend(parameters.map(|(name, value)| {
         let name = format!("COTEC_PARAM_{}", name.to_ascii_uppercase());
-        (name, value.to_string())
+        (name.into(), value.to_string().into())
+    }));
+    let added = job.task.env.iter();
+    own.extend(added.map(|(name, value)| (name.into(), value.into())));
+    let inherited = std::env::vars_os().filter(|(name, _)| {
+        let text = name.to_string_lossy().to_ascii_uppercase();
+        !text.starts_with("AWS_") && own.iter().all(|(other, _)| other != name)
     });
-    command
-        .env("COTEC_TABLE", table_path)
-        .env("COTEC_JOB", job.name())
-        .env("COTEC_TASK", job.task())
-        .env("COTEC_PRODUCT", job.product())
-        .env("COTEC_STAGING", job.staging())
-        .env("COTEC_OUT", job.out())
-        .env("COTEC_SCRATCH", job.scratch())
-        .env("COTEC_THREADS", job.threads().to_string())
-        .envs(product_dir)
-        .envs(parameters)
-        .envs(&job.task.env);
+    let mut all: Vec<_> = inherited.collect();
+    all.extend(own);
+    all
 }
 
-fn too_long(job: &Job<'_>, log: PathBuf) -> Failure {
+fn too_long(job: &Job<'_>) -> Failure {
     let seconds = job.task.timeout.unwrap_or_default().as_secs_f64();
-    let end = end_of(&log).unwrap_or_default();
     Failure {
         fault: Fault::new(FaultCode::TimedOut, seconds.ceil() as u32),
         error: format!("the command ran longer than the {seconds} s of its task and was ended"),
-        log: Some((log, end)),
     }
 }
 
-fn failure(status: ExitStatus, log: PathBuf) -> Failure {
-    let (fault, error) = match (status.code(), status.signal()) {
-        (Some(code), _) => (
-            Fault::new(FaultCode::Processor, code.unsigned_abs()),
+fn failure(ended: Ended) -> Failure {
+    let (code, number, error) = match ended {
+        Ended::Exited(code) => (
+            FaultCode::Processor,
+            code,
             format!("the command ended with exit status {code}"),
         ),
-        (None, signal) => {
-            let signal = signal.unwrap_or(0);
-            (
-                Fault::new(FaultCode::ProcessorKilled, signal.unsigned_abs()),
-                format!("the command was killed by signal {signal}"),
-            )
-        }
+        Ended::Killed(signal) => (
+            FaultCode::ProcessorKilled,
+            signal,
+            format!("the command was killed by signal {signal}"),
+        ),
     };
-    let end = end_of(&log).unwrap_or_default();
     Failure {
-        fault,
+        fault: Fault::new(code, number.unsigned_abs()),
         error,
-        log: Some((log, end)),
-    }
-}
-
-/// The last lines of a file, at most [`END_BYTES`].
-pub(super) fn end_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
-    let from = size.saturating_sub(END_BYTES);
-    file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
-    file.take(END_BYTES).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    // What was cut off at the start is not shown as if it were a line.
-    let text = match text.split_once('\n') {
-        Some((_, rest)) if from > 0 => rest,
-        _ => text.as_ref(),
-    };
-    Ok(text.trim_end().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_long_output_starts_with_a_whole_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        std::fs::write(&path, "short\n").unwrap();
-        assert_eq!(end_of(&path).unwrap(), "short");
-        let long: String = (0..1000).map(|i| format!("line {i}\n")).collect();
-        std::fs::write(&path, long).unwrap();
-        let end = end_of(&path).unwrap();
-        assert!(
-            end.starts_with("line ") && end.ends_with("line 999"),
-            "{end}"
-        );
-        std::fs::write(&path, "é".repeat(5000)).unwrap();
-        assert!(end_of(&path).unwrap().len() <= 2010);
     }
 }

@@ -8,6 +8,7 @@ use crate::table::{Outcome, SlotId, Table, TableError};
 use crate::task::{BandRef, JobPayload, Parameter, Task};
 use crate::values::{ByteRange, staged};
 
+use super::scratch::JobDir;
 use super::space::Space;
 
 fn scale(band: &BandRef) -> Option<(f64, f64)> {
@@ -24,8 +25,8 @@ pub struct Job<'a> {
     pub(super) staging: &'a Path,
     pub(super) bucket: &'a str,
     /// Where the result is written.
-    pub(super) place: &'a Path,
-    pub(super) space: &'a Space,
+    pub(super) place: &'a JobDir,
+    pub(super) space: &'a Space<'a>,
     pub(super) threads: usize,
 }
 
@@ -129,9 +130,17 @@ impl Job<'_> {
     }
 
     /// The file to write the result to; it is moved to its place when the processor has ended
-    /// well.
+    /// well. The scratch directory itself where the task has no result.
     pub fn out(&self) -> PathBuf {
-        self.place.join(&self.task.output)
+        match self.has_result() {
+            true => self.place.get().join(&self.task.output),
+            false => self.scratch().to_owned(),
+        }
+    }
+
+    /// Whether the task has a result.
+    pub fn has_result(&self) -> bool {
+        !self.task.output.is_empty()
     }
 
     /// How many threads this job should use.

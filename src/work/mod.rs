@@ -4,13 +4,14 @@
 mod command;
 mod formula;
 mod job;
+mod log;
 mod outcome;
 mod scratch;
 mod space;
 mod worker;
 
 pub use job::Job;
-pub use outcome::{JobResult, ResultStats};
+pub use outcome::{JobResult, ResultStats, Written};
 pub use scratch::Scratch;
 pub use space::remove_abandoned;
 pub use worker::{Native, WorkConfig, run};

@@ -1,6 +1,8 @@
 //! What a worker says of a job's outcome; it stands in the table as JSON.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,9 @@ use crate::values::{Fault, FaultCode};
 pub struct JobResult {
     /// The files of the result, in place.
     pub outputs: Vec<PathBuf>,
+    /// How each of them was when it was put there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<Written>,
     /// Figures of a native result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<ResultStats>,
@@ -21,7 +26,7 @@ pub struct JobResult {
     /// Why the job failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The file with everything that the command printed.
+    /// The file with what the command printed, if it printed anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<PathBuf>,
     /// The end of what the command printed.
@@ -35,6 +40,32 @@ pub struct JobResult {
     /// Whether an earlier run has done the job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub earlier: bool,
+}
+
+/// What tells a file, or a directory, from one that was written later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its modification time in nanoseconds since the epoch.
+    pub mtime_ns: i64,
+}
+
+impl Written {
+    /// Of what stands there now.
+    ///
+    /// # Errors
+    /// The system's, where nothing does.
+    pub fn of(path: &Path) -> io::Result<Written> {
+        let meta = fs::metadata(path)?;
+        Ok(Written {
+            size: meta.len(),
+            mtime_ns: meta
+                .mtime()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(meta.mtime_nsec()),
+        })
+    }
 }
 
 /// Figures of an image: over the float32 values that stand in the file, without nodata.
@@ -65,7 +96,6 @@ pub struct ResultStats {
 pub(super) struct Failure {
     pub fault: Fault,
     pub error: String,
-    pub log: Option<(PathBuf, String)>,
 }
 
 impl Failure {
@@ -74,7 +104,6 @@ impl Failure {
         Failure {
             fault,
             error: error.to_string(),
-            log: None,
         }
     }
 
@@ -90,7 +119,6 @@ impl Failure {
         Failure {
             fault: Fault::new(FaultCode::Output, errno(source)),
             error,
-            log: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! `OUT/.cotec-<pid>-<start>/<job>.<attempt>/`: in the file system of the results, so that the
 //! move is one rename and a result is there whole or not at all.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,20 +44,65 @@ impl Scratch {
         })
     }
 
-    /// Makes an empty directory for one attempt at a job.
-    pub fn job_dir(&self, job: u32, attempt: u32) -> io::Result<PathBuf> {
-        let dir = self.root.join(format!("{job}.{attempt}"));
-        match fs::remove_dir_all(&dir) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        fs::create_dir_all(&dir)?;
-        Ok(dir)
+    /// The directory for the result of one attempt at a job.
+    pub(super) fn job_dir(&self, job: u32, attempt: u32) -> JobDir {
+        JobDir::at(self.root.join(format!("{job}.{attempt}")))
     }
 
     /// Removes everything.
     pub fn remove(&self) {
         let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// The directory for the result of a job, made when it is asked for.
+pub(super) struct JobDir {
+    path: PathBuf,
+    made: OnceCell<io::Result<()>>,
+}
+
+impl JobDir {
+    fn at(path: PathBuf) -> JobDir {
+        JobDir {
+            path,
+            made: OnceCell::new(),
+        }
+    }
+
+    /// The directory, empty when it is first asked for. Where it cannot be made, whoever writes
+    /// there finds out, and [`JobDir::made`] says why.
+    pub fn get(&self) -> &Path {
+        self.made.get_or_init(|| match fs::create_dir(&self.path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_dir_all(&self.path)?;
+                fs::create_dir_all(&self.path)
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&self.path),
+            other => other,
+        });
+        &self.path
+    }
+
+    /// The directory, whether it was made or not.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Why it could not be made.
+    pub fn made(&self) -> io::Result<()> {
+        match self.made.get() {
+            Some(Err(error)) => Err(error
+                .raw_os_error()
+                .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes it, with what is in it.
+    pub fn remove(&mut self) {
+        if self.made.take().is_some() {
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::any::Any;
 use std::error::Error;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::sys::death;
@@ -13,11 +12,12 @@ use crate::task::{JobFile, JobPayload, Processor, Task};
 use crate::values::clock::Deadline;
 use crate::values::{Fault, FaultCode};
 
+use super::command::Commands;
+use super::formula;
 use super::job::Job;
-use super::outcome::{Failure, JobResult, ResultStats};
+use super::outcome::{Failure, JobResult, ResultStats, Written};
 use super::scratch::{Scratch, place};
-use super::space::Space;
-use super::{command, formula};
+use super::space::{Space, Spare};
 
 /// The longest sleep before looking again. Wake-ups do not depend on it: it bounds how long a
 /// ready job waits when the worker that was woken for it has been stopped by a signal.
@@ -51,75 +51,96 @@ pub struct WorkConfig<'a> {
 /// # Errors
 /// The table's; failures of jobs are in the table and do not end the worker.
 pub fn run(table: &Table, config: &WorkConfig<'_>) -> Result<(), TableError> {
+    let mut worker = Worker {
+        table,
+        config,
+        commands: None,
+        spare: Spare::new(config.staging),
+    };
     loop {
         if table.phase()? >= Phase::Finishing {
-            return Ok(());
+            break;
         }
         if let Some(claim) = table.claim_job()? {
-            run_job(table, config, claim)?;
+            worker.run_job(claim)?;
         } else if table.finished()? || !table.coordinator_lives() {
-            return Ok(());
+            break;
         } else {
             table.sleep_until_job(Deadline::NEVER, LOOK_AGAIN)?;
         }
     }
+    worker.spare.remove();
+    Ok(())
 }
 
-fn run_job(table: &Table, config: &WorkConfig<'_>, claim: JobClaim) -> Result<(), TableError> {
-    let begun = Instant::now();
-    let name = table.job_name(claim.job)?;
-    let payload = table.job_payload(claim.job)?;
-    let number = table.job_task(claim.job)?;
-    let slots = table.job_inputs(claim.job)?;
-    let prepared = prepare(config, claim, number, &payload);
-    let mut result = JobResult::default();
-    let space = Space::new(config.staging, claim, config.jobfile.keep);
-    let outcome = prepared.and_then(|(task, payload, place)| {
-        let job = Job {
-            table,
-            name: &name,
-            task,
-            payload: &payload,
-            slots: &slots,
-            staging: config.staging,
-            bucket: config.bucket,
-            place: &place,
-            space: &space,
-            threads: config.threads,
-        };
-        result.notes.clone_from(&payload.notes);
-        let outcome = process(config, &job, &mut result);
-        let _ = fs::remove_dir_all(&place);
-        result.scratch_bytes = space.over();
-        outcome
-    });
-    result.seconds = begun.elapsed().as_secs_f64();
-    if let Err(failure) = &outcome
-        && again(config, number, claim.attempt, failure.fault)
-    {
-        let error = &failure.error;
-        table.note(&format!("{name} is run again after a pause: {error}"))?;
-        table.postpone_job(claim, failure.fault)?;
-        return Ok(());
-    }
-    let outcome = outcome.map_err(|failure| {
-        result.error = Some(failure.error);
-        if let Some((log, end)) = failure.log {
-            result.log = Some(log);
-            result.log_end = Some(end);
+/// A worker and what it keeps from one job to the next.
+struct Worker<'a> {
+    table: &'a Table,
+    config: &'a WorkConfig<'a>,
+    /// Once there was a command.
+    commands: Option<Commands>,
+    spare: Spare,
+}
+
+impl Worker<'_> {
+    fn run_job(&mut self, claim: JobClaim) -> Result<(), TableError> {
+        let (table, config) = (self.table, self.config);
+        let begun = Instant::now();
+        let name = table.job_name(claim.job)?;
+        let payload = table.job_payload(claim.job)?;
+        let number = table.job_task(claim.job)?;
+        let slots = table.job_inputs(claim.job)?;
+        let mut result = JobResult::default();
+        let outcome = prepare(config, number, &payload).and_then(|(task, payload)| {
+            let mut place = config.scratch.job_dir(claim.job.0, claim.attempt);
+            let space = Space::new(&self.spare, config.staging, claim, config.jobfile.keep);
+            let job = Job {
+                table,
+                name: &name,
+                task,
+                payload: &payload,
+                slots: &slots,
+                staging: config.staging,
+                bucket: config.bucket,
+                place: &place,
+                space: &space,
+                threads: config.threads,
+            };
+            result.notes.clone_from(&payload.notes);
+            let outcome = process(config, &mut self.commands, &job, &mut result);
+            // Without its directory a processor cannot have gone well.
+            let made = place.made();
+            place.remove();
+            result.scratch_bytes = space.over();
+            made.map_err(|e| Failure::output(config.out, &e))?;
+            outcome
+        });
+        let seconds = begun.elapsed();
+        result.seconds = seconds.as_secs_f64();
+        if let Err(failure) = &outcome
+            && again(config, number, claim.attempt, failure.fault)
+        {
+            let error = &failure.error;
+            table.note(&format!("{name} is run again after a pause: {error}"))?;
+            table.postpone_job(claim, failure.fault)?;
+            return Ok(());
         }
-        failure.fault
-    });
-    // Figures that are not there are left out, so this cannot fail on a number.
-    let text = serde_json::to_vec(&result).unwrap_or_default();
-    table.set_job_result(claim, &text)?;
-    table.add_figures(
-        0,
-        0,
-        u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
-    )?;
-    table.finish_job(claim, outcome)?;
-    Ok(())
+        let outcome = outcome.map_err(|failure| {
+            result.error = Some(failure.error);
+            failure.fault
+        });
+        if outcome.is_ok() {
+            // Of a job that went well the file is enough.
+            result.log_end = None;
+        }
+        // Figures that are not there are left out, so this cannot fail on a number.
+        let text = serde_json::to_vec(&result).unwrap_or_default();
+        table.set_job_result(claim, &text)?;
+        let busy = u64::try_from(seconds.as_nanos()).unwrap_or(u64::MAX);
+        table.add_figures(0, 0, busy)?;
+        table.finish_job(claim, outcome)?;
+        Ok(())
+    }
 }
 
 /// Whether a job whose processor failed in this attempt is to be run again.
@@ -132,37 +153,50 @@ fn again(config: &WorkConfig<'_>, task: u32, attempt: u32, fault: Fault) -> bool
 
 fn prepare<'a>(
     config: &WorkConfig<'a>,
-    claim: JobClaim,
     number: u32,
     payload: &[u8],
-) -> Result<(&'a Task, JobPayload, PathBuf), Failure> {
+) -> Result<(&'a Task, JobPayload), Failure> {
     let task = config.jobfile.tasks.get(number as usize);
     let task = task.ok_or_else(|| Failure::processor(format!("there is no task {number}")))?;
     let payload = JobPayload::from_bytes(payload).map_err(Failure::processor)?;
-    let place = config.scratch.job_dir(claim.job.0, claim.attempt);
-    let place = place.map_err(|e| Failure::output(config.out, &e))?;
-    Ok((task, payload, place))
+    Ok((task, payload))
 }
 
 /// Runs the processor and puts its result in place.
-fn process(config: &WorkConfig<'_>, job: &Job<'_>, result: &mut JobResult) -> Result<(), Failure> {
+fn process(
+    config: &WorkConfig<'_>,
+    commands: &mut Option<Commands>,
+    job: &Job<'_>,
+    result: &mut JobResult,
+) -> Result<(), Failure> {
     let out = config.out.join(job.product());
     match &job.task.processor {
         Processor::Index(_) | Processor::Expr(_) => result.stats = Some(formula_job(job)?),
         Processor::Run(argv) => {
-            fs::create_dir_all(&out).map_err(|e| Failure::output(&out, &e))?;
+            let commands = match commands {
+                Some(commands) => commands,
+                None => commands.insert(Commands::open().map_err(Failure::processor)?),
+            };
             let log = out.join(format!("{}.log", job.task()));
-            result.log = Some(command::run(job, argv, log, config.table_path)?);
+            let (printed, outcome) = commands.run(job, argv, log, config.table_path);
+            result.log_end = printed.file.is_some().then_some(printed.end);
+            result.log = printed.file;
+            result.notes.extend(printed.note);
+            outcome?;
         }
         Processor::Native => native(config, job)?,
     }
     death::point("result-written");
     for file in job.task.result_files() {
-        let (from, to) = (job.place.join(&file), out.join(&file));
+        let (from, to) = (job.place.path().join(&file), out.join(&file));
         if !from.exists() {
-            return Err(no_output(job, result.log.take()));
+            return Err(no_output(job));
         }
-        place(&from, &to).map_err(|e| Failure::output(&to, &e))?;
+        let written = Written::of(&from).and_then(|written| {
+            place(&from, &to)?;
+            Ok(written)
+        });
+        (result.written).push(written.map_err(|e| Failure::output(&to, &e))?);
         result.outputs.push(to);
     }
     death::point("result-placed");
@@ -193,18 +227,12 @@ fn panicked(panic: &Box<dyn Any + Send>) -> Failure {
     Failure::processor(format!("the processor panicked: {text}"))
 }
 
-fn no_output(job: &Job<'_>, log: Option<PathBuf>) -> Failure {
-    let error = format!(
-        "the processor ended well but did not write {}",
-        job.task.output
-    );
-    let log = log.map(|log| {
-        let end = command::end_of(&log).unwrap_or_default();
-        (log, end)
-    });
+fn no_output(job: &Job<'_>) -> Failure {
     Failure {
         fault: Fault::new(FaultCode::NoOutput, 0),
-        error,
-        log,
+        error: format!(
+            "the processor ended well but did not write {}",
+            job.task.output
+        ),
     }
 }

@@ -18,6 +18,7 @@ mod commands;
 mod deaths;
 mod edges;
 mod groups;
+mod hostile;
 mod integrity;
 mod keeper;
 mod landed;

@@ -86,6 +86,7 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
         connections,
         order: Order::AsGiven,
         workers: 1,
+        space: None,
         until_idle: true,
     };
     let json = cli.json;

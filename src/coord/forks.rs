@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::fetch::{self, Bounds, FetchConfig};
+use crate::fetch::{self, Bounds, FetchConfig, SpaceConfig};
 use crate::plan::{self, PlanErrorKind, PlanOptions};
 use crate::store::{Loopback, S3Store, StoreConfig};
 use crate::sys::command;
@@ -34,6 +34,8 @@ pub(super) struct Shared<'a> {
     pub workers: usize,
     pub native: Option<Native<'a>>,
     pub server: Option<ServerSpec>,
+    /// Bytes of staging that jobs may have, where there is a limit.
+    pub room: Option<u64>,
     /// What earlier runs have done.
     pub earlier: Arc<Earlier>,
 }
@@ -93,7 +95,7 @@ impl Shared<'_> {
             Err(error) => return complain(error.to_string(), ExitCode::Store),
         };
         let options = PlanOptions {
-            staging: self.jobfile.staging_limit,
+            staging: self.room,
             keep: self.jobfile.keep,
             ..PlanOptions::default()
         };
@@ -124,9 +126,19 @@ impl Shared<'_> {
             connections,
             order: self.jobfile.order,
             workers: self.workers,
+            space: self.space(),
             until_idle: false,
         };
         Ok(fetch::run(&table, store, config)?)
+    }
+
+    /// What the downloader keeps to. Where nothing is removed, the planner let through only what has
+    /// room.
+    fn space(&self) -> Option<SpaceConfig> {
+        let limit = self.room.filter(|_| !self.jobfile.keep)?;
+        let tasks = self.jobfile.tasks.iter();
+        let scratch = tasks.map(|task| task.scratch.unwrap_or(0)).collect();
+        Some(SpaceConfig { limit, scratch })
     }
 
     fn work(&self) -> Result<(), Box<dyn std::error::Error>> {

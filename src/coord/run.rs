@@ -69,7 +69,14 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     let scratch = Scratch::create(&jobfile.out).map_err(not)?;
     let out = fs::canonicalize(&jobfile.out).map_err(not)?;
     let (journal, earlier) = Journal::open(&out, fresh).map_err(not)?;
+    let room = match jobfile.staging_limit {
+        Some(limit) => Some(staging.room(limit, jobfile.keep)?),
+        None => None,
+    };
     let table = Table::create(limits)?;
+    if room.is_some() && !jobfile.keep {
+        table.hold_jobs()?;
+    }
     let table_path = table.path();
     let announcement = announcement(&table_path, &out);
     let segment = Segment::create(&announcement).map_err(RunError::system("shared segment"))?;
@@ -88,6 +95,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         workers,
         native,
         server,
+        room,
         earlier: Arc::new(earlier),
     };
     let mut supervisor = Supervisor::new(&shared, observer, signals, journal, begun_ns);

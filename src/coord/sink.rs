@@ -1,5 +1,6 @@
 //! Where a running planner registers what it finds: the table.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use super::journal::Earlier;
 
 /// Bytes of a metadata file at most; real ones have less than one MB.
 const MAX_METADATA: u64 = 64 << 20;
+
+/// How often metadata is waited for again that was removed before it was read.
+const REREADS: u32 = 100;
 
 /// Registers objects and jobs in a table, and reads metadata from staging.
 pub(super) struct TableSink {
@@ -118,19 +122,26 @@ impl PlanSink for TableSink {
                 )));
             }
             let slot = self.slot(object)?;
-            let table = self.table.clone();
-            // The wait is a system call, so it gets a thread.
-            let waited = tokio::task::spawn_blocking(move || table.wait(slot, None)).await;
-            match waited.map_err(|e| fail(e.to_string()))?.map_err(register)? {
-                Outcome::Ready => {}
-                Outcome::Failed(fault) => {
-                    return Err(fail(format!("{fault}; {}", fault.code.way_out())));
+            let mut again = 0;
+            loop {
+                let table = self.table.clone();
+                // The wait is a system call, so it gets a thread.
+                let waited = tokio::task::spawn_blocking(move || table.wait(slot, None)).await;
+                match waited.map_err(|e| fail(e.to_string()))?.map_err(register)? {
+                    Outcome::Ready => {}
+                    Outcome::Failed(fault) => {
+                        return Err(fail(format!("{fault}; {}", fault.code.way_out())));
+                    }
+                    Outcome::TimedOut => return Err(fail("it did not arrive".to_owned())),
                 }
-                Outcome::TimedOut => return Err(fail("it did not arrive".to_owned())),
+                let path = staged::staged_path(&self.staging, &self.bucket, &object.key);
+                let path = staged::find(&self.staging, path);
+                match std::fs::read(&path) {
+                    // Its room was needed before it was read.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound && again < REREADS => again += 1,
+                    read => return read.map_err(|e| fail(format!("{}: {e}", path.display()))),
+                }
             }
-            let path = staged::staged_path(&self.staging, &self.bucket, &object.key);
-            let path = staged::find(&self.staging, path);
-            std::fs::read(&path).map_err(|e| fail(format!("{}: {e}", path.display())))
         })
     }
 }

@@ -11,6 +11,10 @@ use crate::table::{EventReader, JobId, SlotId, Table, TableError};
 use crate::values::safe::manifest_of;
 use crate::values::{EventKind, JobState, ObjectState};
 
+use super::config::FetchConfig;
+use super::landed::Landed;
+use super::limited::Limited;
+
 /// Jobs that the agenda is told of at a time: connections wait meanwhile.
 const AT_ONCE: usize = 1024;
 /// Of so many running jobs it is remembered since when; more than any machine has workers.
@@ -34,34 +38,103 @@ pub(super) struct Upcoming {
     events: Option<EventReader>,
     /// When running jobs began, in nanoseconds.
     running: HashMap<u32, u64>,
+    /// Only where staging has a limit.
+    limited: Option<Limited>,
+    /// Wanted besides its jobs, and waits for room.
+    kept_back: Option<SlotId>,
 }
 
 impl Upcoming {
-    pub fn new(order: Order, workers: usize) -> Upcoming {
-        Upcoming {
+    /// # Errors
+    /// The table's, or staging cannot be read.
+    pub fn new(
+        table: &Table,
+        config: &FetchConfig,
+        bucket: &str,
+        landed: &mut Landed,
+    ) -> Result<Upcoming, TableError> {
+        let order = config.order;
+        let agenda = |room| Agenda::new(order, room, config.workers);
+        let (limited, agenda) = match &config.space {
+            Some(space) => {
+                let both = Limited::begin(table, config, space, bucket, landed, agenda)?;
+                (Some(both.0), both.1)
+            }
+            None => (None, agenda(Room::unlimited())),
+        };
+        Ok(Upcoming {
             cursor: 0,
             manifests: VecDeque::new(),
             last: String::new(),
-            agenda: Agenda::new(order, Room::unlimited(), workers),
+            agenda,
             jobs: 0,
             void: Vec::new(),
             events: (order == Order::Johnson).then(EventReader::default),
             running: HashMap::new(),
-        }
+            limited,
+            kept_back: None,
+        })
     }
 
     /// The next slot that may have to be fetched.
-    pub fn next(&mut self, table: &Table) -> Result<Option<SlotId>, TableError> {
+    pub fn next(
+        &mut self,
+        table: &Table,
+        landed: &mut Landed,
+    ) -> Result<Option<SlotId>, TableError> {
         if let Some(slot) = self.manifests.pop_front() {
             return Ok(Some(slot));
         }
-        if let Some(slot) = self.next_for_others(table)? {
+        self.notice(table, landed)?;
+        let next = self.look_for_next(table, landed)?;
+        if next.is_none() && self.limited.is_some() {
+            // Whoever ends a job from now on rings; one may have ended before.
+            table.await_room(true)?;
+            if self.notice(table, landed)? {
+                return self.look_for_next(table, landed);
+            }
+        } else if self.limited.is_some() {
+            table.await_room(false)?;
+        }
+        Ok(next)
+    }
+
+    /// Takes in which jobs have ended, where that makes room; whether there were any.
+    pub fn notice(&mut self, table: &Table, landed: &mut Landed) -> Result<bool, TableError> {
+        match &mut self.limited {
+            Some(limited) => limited.notice(table, landed, &mut self.agenda),
+            None => Ok(false),
+        }
+    }
+
+    /// An object is ready, has failed, or is not to be fetched after all.
+    pub fn slot_ended(&mut self, slot: SlotId) {
+        if let Some(limited) = &mut self.limited {
+            limited.slot_ended(&mut self.agenda, slot);
+        }
+    }
+
+    fn look_for_next(
+        &mut self,
+        table: &Table,
+        landed: &mut Landed,
+    ) -> Result<Option<SlotId>, TableError> {
+        let kept_back = self.kept_back.take();
+        if let Some(slot) =
+            kept_back.map_or_else(|| self.next_for_others(table), |slot| Ok(Some(slot)))?
+        {
+            if let Some(limited) = &mut self.limited
+                && !limited.room_for(table, landed, &mut self.agenda, slot)?
+            {
+                self.kept_back = Some(slot);
+                return Ok(None);
+            }
             self.agenda.landed(slot.0);
             return Ok(Some(slot));
         }
         self.learn(table)?;
         loop {
-            let more = self.feed(table)?;
+            let more = self.feed(table, landed)?;
             match self.agenda.next_up() {
                 Next::Fetch(slot) => {
                     let slot = SlotId(slot);
@@ -70,9 +143,16 @@ impl Upcoming {
                     }
                     return Ok(Some(slot));
                 }
+                Next::Begin(job) if self.limited.is_some() => table.admit_job(JobId(job))?,
                 Next::Begin(_) => {}
+                Next::Recycle(slots) => {
+                    let Some(limited) = &mut self.limited else {
+                        return Ok(None);
+                    };
+                    limited.recycle(table, landed, &mut self.agenda, &slots)?;
+                }
                 Next::Nothing if more => {}
-                Next::Nothing | Next::Full | Next::Recycle(_) => return Ok(None),
+                Next::Nothing | Next::Full => return Ok(None),
             }
         }
     }
@@ -94,7 +174,7 @@ impl Upcoming {
         let wanted = table.next_wanted(&mut cursor)?.is_some();
         // Looking takes the mark of an earlier slot away, so the cursor that it gave is kept.
         self.cursor = self.cursor.min(cursor.saturating_sub(u32::from(wanted)));
-        Ok(wanted)
+        Ok(wanted || self.kept_back.is_some())
     }
 
     /// The next slot that is wanted not for its jobs alone. The agenda is told of those that were
@@ -112,12 +192,12 @@ impl Upcoming {
     }
 
     /// Tells the agenda of new jobs; whether there may be more.
-    fn feed(&mut self, table: &Table) -> Result<bool, TableError> {
+    fn feed(&mut self, table: &Table, landed: &Landed) -> Result<bool, TableError> {
         if !self.agenda.wants_jobs() {
             return Ok(true);
         }
         for job in std::mem::take(&mut self.void) {
-            self.take_in(table, job)?;
+            self.take_in(table, landed, job)?;
         }
         let jobs = table.jobs_len()?;
         for _ in 0..AT_ONCE {
@@ -126,19 +206,27 @@ impl Upcoming {
             }
             let job = JobId(self.jobs);
             self.jobs += 1;
-            self.take_in(table, job)?;
+            self.take_in(table, landed, job)?;
         }
         Ok(self.jobs < jobs)
     }
 
-    fn take_in(&mut self, table: &Table, job: JobId) -> Result<(), TableError> {
+    fn take_in(&mut self, table: &Table, landed: &Landed, job: JobId) -> Result<(), TableError> {
         match table.job_state(job)? {
             None => self.void.push(job),
             Some(JobState::Waiting) => {
                 let slots = table.job_inputs(job)?;
                 let mut inputs = Vec::with_capacity(slots.len());
-                for slot in &slots {
-                    inputs.push((slot.0, table.size(*slot)?));
+                if let Some(limited) = &mut self.limited {
+                    inputs = limited.inputs(table, landed, &mut self.agenda, job)?;
+                    // One that is admitted has begun already.
+                    if table.is_admitted(job)? || !limited.fits(table, job, &inputs)? {
+                        return Ok(());
+                    }
+                } else {
+                    for slot in &slots {
+                        inputs.push((slot.0, table.size(*slot)?));
+                    }
                 }
                 self.agenda.job(job.0, table.job_task(job)?, &inputs);
                 for slot in slots {

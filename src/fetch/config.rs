@@ -20,7 +20,19 @@ pub struct FetchConfig {
     pub order: Order,
     /// Jobs that run at the same time.
     pub workers: usize,
+    /// The room in staging, where there is a limit.
+    pub space: Option<SpaceConfig>,
     /// End when everything is registered and nothing is wanted any more, instead of when all
     /// jobs have ended.
     pub until_idle: bool,
+}
+
+/// The room in staging.
+#[derive(Clone, Debug)]
+pub struct SpaceConfig {
+    /// Bytes for everything that is cotec's own.
+    pub limit: u64,
+    /// Bytes that jobs write to their scratch directories, by the number of their task; 0 where
+    /// nobody knows.
+    pub scratch: Vec<u64>,
 }

@@ -148,6 +148,7 @@ impl Engine {
 
     /// A slot is ready or failed: those who waited for it go on.
     pub(super) fn ended(&self, slot: SlotId) -> Result<(), TableError> {
+        self.queue.borrow_mut().upcoming.slot_ended(slot);
         let waiting = self.manifests.borrow_mut().ended(slot);
         waiting.iter().try_for_each(|object| self.landed(object))
     }

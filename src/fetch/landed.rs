@@ -6,7 +6,7 @@
 //! has twice as many lines as it had when it was last written anew, it is written anew without
 //! those that no file stands for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
@@ -64,6 +64,9 @@ pub struct Landed {
     known: HashMap<u128, Known>,
     file: File,
     bucket: String,
+    /// Lines of the file that speak of an object, and of how many of them the object is gone.
+    lines: u64,
+    gone: u64,
 }
 
 fn mtime_ns(meta: &fs::Metadata) -> i128 {
@@ -104,6 +107,7 @@ impl Landed {
             if write_anew(&path, root, tree).is_ok() {
                 file = open(&path)?;
                 ends_whole = true;
+                lines /= 2;
             }
         }
         if !ends_whole {
@@ -113,7 +117,26 @@ impl Landed {
             known,
             file,
             bucket: bucket.to_owned(),
+            lines,
+            gone: 0,
         })
+    }
+
+    /// The staged file of one of the objects was removed. The record is written anew when most of
+    /// it speaks of such.
+    ///
+    /// # Errors
+    /// It cannot be written anew, and stays as it is.
+    pub fn gone(&mut self, root: &Path, tree: &Tree) -> io::Result<()> {
+        self.gone += 1;
+        if self.gone >= FEW_LINES.max(self.lines / 2) {
+            let path = root.join(staged::LANDED);
+            self.lines = self.lines.saturating_sub(self.gone);
+            self.gone = 0;
+            write_anew(&path, root, tree)?;
+            self.file = open(&path)?;
+        }
+        Ok(())
     }
 
     /// How the staged file of a key was verified, if it is the object that the listing describes.
@@ -152,6 +175,7 @@ impl Landed {
         line.push(b'\n');
         // One write, so that lines never mix. It is not looked at again in this run, so nothing
         // here grows with what has been done.
+        self.lines += 1;
         self.file.write_all(&line)
     }
 }
@@ -177,6 +201,27 @@ fn place_of(record: &LandedRecord, root: &Path, tree: &Tree) -> Option<PathBuf> 
         }
         Tree::Below(_) => None,
     }
+}
+
+/// The files in a staging directory that stand as their records say, of all buckets.
+pub(super) fn standing(root: &Path) -> io::Result<HashSet<PathBuf>> {
+    let mut last = HashMap::new();
+    let file = match File::open(root.join(staged::LANDED)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        other => other?,
+    };
+    for line in BufReader::new(file).split(b'\n') {
+        if let Ok(record) = serde_json::from_slice::<LandedRecord>(&line?) {
+            let path = staged::staged_path(root, &record.bucket, &record.key);
+            last.insert(staged::find(root, path), (record.size, record.mtime_ns));
+        }
+    }
+    let same = |path: &Path, size, time| {
+        fs::symlink_metadata(path)
+            .is_ok_and(|meta| meta.is_file() && meta.len() == size && mtime_ns(&meta) == time)
+    };
+    last.retain(|path, (size, time)| same(path, *size, *time));
+    Ok(last.into_keys().collect())
 }
 
 /// Keeps the last line of each object whose file is as the line says. The file is the old or the

@@ -363,6 +363,15 @@ pub(super) fn remove_all(root: &Path) {
     }
 }
 
+/// Whether a landing file is named after a slot: nothing else can go on with it.
+pub(super) fn is_of_slot(path: &Path) -> bool {
+    let in_landing = path
+        .parent()
+        .is_some_and(|dir| dir.ends_with(staged::LANDING));
+    let name = path.file_name().and_then(|name| name.to_str());
+    in_landing && name.is_some_and(|name| !name.starts_with('k'))
+}
+
 const RECORD: &str = "parts";
 
 fn is_record(path: &Path) -> bool {
@@ -374,7 +383,7 @@ fn record_of(path: &Path) -> PathBuf {
 }
 
 /// A landing file and its record, the record first.
-fn remove(path: &Path) {
+pub(super) fn remove(path: &Path) {
     let _ = fs::remove_file(record_of(path));
     let _ = fs::remove_file(path);
 }

@@ -7,6 +7,8 @@
 //!
 //! - `pool` is the process: it makes the `engine`, and ends it with the run.
 //! - `agenda` says which object comes next: those that no job waits for, then job by job.
+//! - `limited` keeps staging within its limit; `survey` looks what stands there, `recycle` removes
+//!   what nobody needs.
 //! - `queue` has what is to be fetched: wanted objects, their `parts`, and those parts that wait
 //!   until they may be asked for again.
 //! - `engine` has the lines, each a connection at work; `request` is one request, over the
@@ -27,22 +29,27 @@ mod inspect;
 pub mod integrity;
 mod landed;
 mod landing;
+mod limited;
 mod manifests;
+mod meter;
 mod object;
 mod pace;
 mod part;
 mod parts;
 mod pool;
 mod queue;
+mod recycle;
 mod request;
 mod retry;
 mod staging;
+mod survey;
 mod verify;
 mod wire;
 
-pub use config::FetchConfig;
+pub use config::{FetchConfig, SpaceConfig};
 pub use control::{Bounds, Control, Seen, Setting, Sign};
 pub use error::FetchError;
 pub use landed::{Landed, LandedRecord};
 pub use pool::run;
 pub use staging::{Staging, StagingError};
+pub use survey::Survey;

@@ -32,7 +32,7 @@ const VERIFIERS: usize = 2;
 /// Where anything that it runs does, so that nobody waits for it.
 pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), TableError> {
     let no_memory = |what| move |source| TableError::NoMemory { what, source };
-    let landed = Landed::open(&config.staging, store.bucket(), &config.tree)
+    let mut landed = Landed::open(&config.staging, store.bucket(), &config.tree)
         .map_err(no_memory("the record of landed objects"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -44,7 +44,7 @@ pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), Tab
     // Before anybody looks for wanted objects.
     let listener = bell.listen(table)?;
     let landings = Landings::open(&config.staging, store.bucket());
-    let upcoming = Upcoming::new(config.order, config.workers);
+    let upcoming = Upcoming::new(table, &config, store.bucket(), &mut landed)?;
     let queue = Queue::new(upcoming, landed, landings);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (verifier, checked) = Verifier::start(cores.min(VERIFIERS));
@@ -74,6 +74,8 @@ pub fn run(table: &Table, store: S3Store, config: FetchConfig) -> Result<(), Tab
         std::panic::resume_unwind(panic);
     }
     outcome?;
+    // What the last jobs leave.
+    engine.queue.borrow_mut().recycle(table)?;
     // It can be claimed by the next downloader, with what has landed.
     for object in engine.queue.borrow().active() {
         table.release_object(object.claim)?;

@@ -123,8 +123,9 @@ impl Queue {
         root: &std::path::Path,
         tree: &Tree,
     ) -> Result<Next, TableError> {
-        while let Some(slot) = self.upcoming.next(table)? {
+        while let Some(slot) = self.upcoming.next(table, &mut self.landed)? {
             let Some(claim) = table.claim_object(slot)? else {
+                self.upcoming.slot_ended(slot);
                 continue;
             };
             let files = (&self.landed, &mut self.landings);
@@ -151,6 +152,11 @@ impl Queue {
         keys.iter()
             .filter_map(|key| self.parked.remove(key))
             .collect()
+    }
+
+    /// Removes what jobs that have ended leave, where staging has a limit.
+    pub fn recycle(&mut self, table: &Table) -> Result<(), TableError> {
+        self.upcoming.notice(table, &mut self.landed).map(|_| ())
     }
 
     /// Forgets an object that is ended.

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 
-use crate::values::staged;
+use crate::values::{bytes, staged};
 
 use super::error::FetchError;
 use super::landing;
+use super::survey::Survey;
 
 /// Why a staging directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,18 @@ pub enum StagingError {
     InUse {
         /// The directory.
         path: PathBuf,
+    },
+    /// What stands in it leaves nothing of its limit.
+    #[error("the staging directory {} may take {}, and {} of it is taken by {what}; remove that, raise --staging-limit, or choose another directory with --staging", path.display(), bytes::text(*limit), bytes::text(*taken))]
+    NoRoom {
+        /// The directory.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+        /// Bytes that are taken.
+        taken: u64,
+        /// By what.
+        what: &'static str,
     },
 }
 
@@ -60,6 +73,31 @@ impl Staging {
     /// Removes what only an interrupted run needs: for the end of one in which all was done.
     pub fn tidy(&self) {
         landing::remove_all(&self.root);
+    }
+
+    /// The bytes that jobs may have where the directory has a limit: all but what cotec does not
+    /// know, and never removes. With `keep` also but what earlier runs left there.
+    pub fn room(&self, limit: u64, keep: bool) -> Result<u64, StagingError> {
+        let survey = Survey::take(&self.root).map_err(|source| StagingError::NotWritable {
+            path: self.root.clone(),
+            source,
+        })?;
+        let (taken, what) = match keep {
+            false => (survey.foreign, "files that are not cotec's"),
+            true => (
+                survey.foreign + survey.left_bytes(),
+                "what stands there, which --keep does not remove",
+            ),
+        };
+        match limit.checked_sub(taken) {
+            Some(room @ 1..) => Ok(room),
+            _ => Err(StagingError::NoRoom {
+                path: self.root.clone(),
+                limit,
+                taken,
+                what,
+            }),
+        }
     }
 
     /// Removes the scratch directories.

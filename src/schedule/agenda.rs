@@ -1,6 +1,6 @@
 //! The jobs in the order in which they begin, and the slots to be fetched for them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::values::order::Order;
 
@@ -32,6 +32,8 @@ pub struct Agenda {
     handing: VecDeque<u32>,
     costs: Costs,
     room: Room,
+    /// Bytes of scratch that a job of a task needs.
+    scratch: HashMap<u32, u64>,
 }
 
 /// The jobs that have not begun.
@@ -44,6 +46,7 @@ enum Plan {
 #[derive(Debug)]
 struct Given {
     job: u32,
+    task: u32,
     inputs: Box<[(u32, u64)]>,
 }
 
@@ -61,6 +64,7 @@ impl Agenda {
             handing: VecDeque::new(),
             costs: Costs::default(),
             room,
+            scratch: HashMap::new(),
         }
     }
 
@@ -79,10 +83,38 @@ impl Agenda {
         match &mut self.plan {
             Plan::Given(jobs) => jobs.push_back(Given {
                 job,
+                task,
                 inputs: inputs.into(),
             }),
             Plan::Ranked(_, ranked) => ranked.add(job, task, inputs),
         }
+    }
+
+    /// A job that began before this agenda was made: it has its room, and its inputs come first.
+    pub fn resume(&mut self, job: u32, task: u32, inputs: &[(u32, u64)]) {
+        let scratch = self.scratch_of(task, inputs);
+        self.room.resume(job, inputs, scratch);
+        self.handing.extend(inputs.iter().map(|(slot, _)| *slot));
+    }
+
+    /// From now on a job of this task is admitted with so many bytes of scratch.
+    pub fn scratch(&mut self, task: u32, bytes: u64) {
+        self.scratch.insert(task, bytes);
+    }
+
+    /// What is expected must not keep a job out for ever that fits alone without it.
+    fn scratch_of(&self, task: u32, inputs: &[(u32, u64)]) -> u64 {
+        let wanted = self.scratch.get(&task).copied().unwrap_or(0);
+        let Some(limit) = self.room.limit() else {
+            return wanted;
+        };
+        let bytes = inputs.iter().map(|(_, bytes)| *bytes);
+        wanted.min(limit.saturating_sub(bytes.fold(0, u64::saturating_add)))
+    }
+
+    /// The room that its jobs have.
+    pub fn room(&mut self) -> &mut Room {
+        &mut self.room
     }
 
     /// A slot is ready or has failed, or is being fetched for another reason.
@@ -141,18 +173,19 @@ impl Agenda {
 
     /// Begins the first job, if there is one.
     fn begin(&mut self) -> Option<Next> {
-        let (place, job, inputs) = match &mut self.plan {
+        let (place, job, task, inputs) = match &mut self.plan {
             Plan::Given(jobs) => {
                 let first = jobs.front()?;
-                (0, first.job, first.inputs.to_vec())
+                (0, first.job, first.task, first.inputs.to_vec())
             }
             Plan::Ranked(rule, ranked) => {
                 let place = ranked.first(*rule, &self.costs)?;
-                let (job, inputs) = ranked.inputs(place)?;
-                (place, job, inputs)
+                let (job, task, inputs) = ranked.inputs(place)?;
+                (place, job, task, inputs)
             }
         };
-        match self.room.admit(job, &inputs, 0) {
+        let scratch = self.scratch_of(task, &inputs);
+        match self.room.admit(job, &inputs, scratch) {
             Admission::Admitted => {}
             Admission::MustRecycle(slots) => return Some(Next::Recycle(slots)),
             Admission::Full => return Some(Next::Full),

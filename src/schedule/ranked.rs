@@ -13,6 +13,9 @@ use super::costs::Costs;
 /// No more of a list.
 const END: u32 = u32::MAX;
 
+/// A job's number, its task, and its inputs with their bytes.
+pub(super) type Inputs = (u32, u32, Vec<(u32, u64)>);
+
 /// The jobs that are not begun, and the slots that any job has.
 #[derive(Debug, Default)]
 pub(super) struct Ranked {
@@ -174,15 +177,15 @@ impl Ranked {
         })
     }
 
-    /// The number of a job, and its inputs with their bytes.
-    pub fn inputs(&self, place: u32) -> Option<(u32, Vec<(u32, u64)>)> {
+    /// The number of a job, its task, and its inputs with their bytes.
+    pub fn inputs(&self, place: u32) -> Option<Inputs> {
         let job = self.jobs.get(place as usize)?;
         let nodes = self.nodes.iter().skip(job.first as usize);
         let inputs = nodes.take(job.count as usize).map(|node| {
             let bytes = self.slots.get(&node.slot).map_or(0, |slot| slot.bytes);
             (node.slot, bytes)
         });
-        Some((job.number, inputs.collect()))
+        Some((job.number, job.task, inputs.collect()))
     }
 
     /// A job begins: it has no place any more.

@@ -92,11 +92,6 @@ impl Room {
         self.used
     }
 
-    /// How many jobs are admitted.
-    pub fn admitted(&self) -> usize {
-        self.jobs.len()
-    }
-
     /// Asks for room for a job: for its inputs, each with its slot and its size in bytes, and for
     /// so many bytes of scratch. A job that is admitted already stays as it is. One that does not
     /// [fit alone](Room::fits_alone) is not to ask: it would be admitted alone.
@@ -225,6 +220,37 @@ impl Room {
             job.scratch += more;
             self.used = self.used.saturating_add(more);
         }
+    }
+
+    /// Slots that nobody holds, to be recycled because more is used than may be.
+    pub fn over(&self) -> Vec<u32> {
+        let mut over = self.used.saturating_sub(self.limit.unwrap_or(u64::MAX));
+        let mut recycle = Vec::new();
+        for slot in self.idle.values() {
+            if over == 0 {
+                break;
+            }
+            over = over.saturating_sub(self.kept.get(slot).map_or(0, |kept| kept.bytes));
+            recycle.push(*slot);
+        }
+        recycle
+    }
+
+    /// A slot that nobody holds cannot be recycled: it stays counted, and is not named again.
+    pub fn stuck(&mut self, slot: u32) {
+        if let Some(kept) = self.kept.get_mut(&slot).filter(|kept| kept.holders == 0) {
+            self.idle.remove(&kept.since);
+        }
+    }
+
+    /// Whether a job is admitted.
+    pub fn is_admitted(&self, job: u32) -> bool {
+        self.jobs.contains_key(&job)
+    }
+
+    /// The jobs that are admitted, in no order.
+    pub fn jobs(&self) -> impl Iterator<Item = u32> + '_ {
+        self.jobs.keys().copied()
     }
 
     /// Whether an admitted job may hold this slot.
@@ -434,7 +460,7 @@ mod tests {
                     done += 1;
                 }
             }
-            prop_assert_eq!(room.admitted(), 0);
+            prop_assert_eq!(room.jobs().count(), 0);
         }
     }
 }

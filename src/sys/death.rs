@@ -37,6 +37,13 @@ pub const POINTS: [(&str, &str); 29] = [
     ("end-told", "worker"),
 ];
 
+/// The same for a run whose staging has a limit that makes it remove objects.
+pub const LIMITED_POINTS: [(&str, &str); 3] = [
+    ("job-admitted", "downloader"),
+    ("object-evicted", "downloader"),
+    ("object-removed", "downloader"),
+];
+
 #[cfg(debug_assertions)]
 mod armed {
     use std::fs::File;

@@ -70,6 +70,27 @@ impl Table {
         self.fail_waiting(job, seen, fault)
     }
 
+    /// Whether any job has this object as an input.
+    pub fn has_jobs(&self, slot: SlotId) -> Result<bool> {
+        let mut any = false;
+        self.each_job_of(slot, |_| {
+            any = true;
+            Ok(false)
+        })?;
+        Ok(any)
+    }
+
+    /// From now on the downloader is told when a job ends, or no longer: it waits for room.
+    pub fn await_room(&self, waits: bool) -> Result<()> {
+        self.mem.writable()?;
+        let word = self.mem.word(header::AWAITED)?;
+        if word.load(Ordering::Relaxed) != u64::from(waits) {
+            word.store(waits.into(), Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
     /// Whether a job that has not ended has this object as an input.
     pub fn is_needed(&self, slot: SlotId) -> Result<bool> {
         let mut needed = false;

@@ -540,6 +540,9 @@ impl Table {
 
     pub(crate) fn wake_if_finished(&self) -> Result<()> {
         fence(Ordering::SeqCst);
+        if self.mem.word(header::AWAITED)?.load(Ordering::SeqCst) != 0 {
+            Table::FETCH_BELL.ring(&self.mem, 1)?;
+        }
         if self.finished()? && !seeded(Seed::EndsSilently) {
             self.ring_all()
         } else {

@@ -43,6 +43,8 @@ pub(crate) mod header {
     pub const PHASE: u64 = 384;
     /// Not 0: jobs wait until they are admitted.
     pub const HELD: u64 = 392;
+    /// Not 0: the downloader waits for a job to end.
+    pub const AWAITED: u64 = 400;
     pub const JOBS_BELL: u64 = 448;
     pub const JOBS_SLEEPERS: u64 = 456;
     pub const FETCH_BELL: u64 = 512;

@@ -10,6 +10,8 @@ mod gate;
 mod getin;
 #[path = "../store_common/mod.rs"]
 mod store_common;
+#[path = "../common/watch.rs"]
+mod watch;
 
 mod big;
 mod by_hand;
@@ -22,6 +24,7 @@ mod hostile;
 mod integrity;
 mod keeper;
 mod landed;
+mod limited;
 mod order;
 mod parameters;
 mod points;

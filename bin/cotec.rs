@@ -1,21 +1,22 @@
 //! `cotec`: the store by hand.
 
 mod commands;
-mod common;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{exit_code, get, ls, put, schema};
-use common::store_args::StoreArgs;
+use commands::{completions, exit_code, get, ls, man, put, schema};
+use cotec::cli::{Loudness, StoreArgs};
 use cotec::store::{Address, Environment, S3Store, StoreConfig, StoreError};
 
 /// Lists, fetches and uploads objects with the engine of cotec-coord
 #[derive(Debug, Parser)]
 #[command(name = "cotec", version, arg_required_else_help = true)]
 struct Cli {
+    #[command(flatten)]
+    loudness: Loudness,
     #[command(flatten)]
     store: StoreArgs,
     /// Serve this directory as the store for this command; each of its sub-directories is a bucket
@@ -38,11 +39,15 @@ enum Command {
     Put(put::Args),
     /// Print the JSON Schema of the job file
     Schema,
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print a man page, or write all of them
+    Man(man::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    common::logging::init();
+    cli.loudness.init();
     // That it cannot be had is said when a file grows too large.
     let _ = cotec::sys::signals::survive_file_limits();
     let done = match &cli.command {
@@ -50,6 +55,8 @@ fn main() -> ExitCode {
         Command::Get(args) => get::run(args, &cli),
         Command::Put(args) => put::run(args, &cli),
         Command::Schema => schema::run(),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

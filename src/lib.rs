@@ -1,8 +1,10 @@
 //! cotec processes Earth-observation products while they are still being downloaded from S3.
 //!
 //! The crate is built in floors; each module imports only from floors below it:
-//! `values` < `sys` < `table`, `store` < `raster`, `task`, `schedule` < `plan`, `fetch`, `work` < `coord`.
+//! `values` < `sys` < `table`, `store` < `raster`, `task`, `schedule` < `plan`, `fetch`, `work` < `coord` < `cli`.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "run")]
 pub mod coord;
 #[cfg(feature = "run")]

@@ -1,7 +1,9 @@
 //! The sub-commands of `cotec`, one per file.
 
+pub mod completions;
 pub mod get;
 pub mod ls;
+pub mod man;
 pub mod put;
 pub mod schema;
 

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use crate::fetch::{self, Bounds, FetchConfig, SpaceConfig};
 use crate::plan::{self, PlanErrorKind, PlanOptions};
 use crate::store::{Loopback, S3Store, StoreConfig};
-use crate::sys::command;
-use crate::sys::death;
 use crate::sys::segment::Started;
+use crate::sys::{command, death, log};
 use crate::table::Table;
 use crate::task::JobFile;
 use crate::values::Role;
@@ -50,6 +49,7 @@ impl Shared<'_> {
     /// Runs a role to its end; the value is the process's exit status.
     pub fn body(&self, role: Role, started: Option<&Started>) -> i32 {
         death::role(role.name());
+        log::set_role(role.name());
         let outcome = match role {
             Role::Planner => return self.plan(),
             Role::Downloader => self.fetch(),

@@ -24,6 +24,7 @@ mod supervise;
 mod tally;
 #[cfg(feature = "cli")]
 mod terminal;
+mod voice;
 
 pub use config::{DEFAULT_GRACE, Output, RunConfig, RunError};
 pub use exit::ExitCode;
@@ -35,3 +36,4 @@ pub use run::run;
 pub use summary::{HeldBack, ResultRecord, Summary};
 #[cfg(feature = "cli")]
 pub use terminal::TerminalObserver;
+pub use voice::Voice;

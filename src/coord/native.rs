@@ -14,6 +14,7 @@ use super::config::{DEFAULT_GRACE, Output, RunConfig, RunError};
 use super::exit::ExitCode;
 use super::plain::PlainObserver;
 use super::run::run as run_job_file;
+use super::voice::Voice;
 
 /// What a program with its own processor asks for.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +57,7 @@ where
         ..config.flags
     };
     let jobfile = JobFile::read(&config.jobfile, &flags, &RasterFormulas)?;
-    let mut observer = PlainObserver::new(stdout(), stderr());
+    let mut observer = PlainObserver::new(stdout(), stderr(), Voice::default());
     run_job_file(RunConfig {
         jobfile,
         store: config.store,

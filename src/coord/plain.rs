@@ -5,6 +5,7 @@ use std::io::Write;
 
 use super::observe::{Happening, Observer, Progress, What};
 use super::summary::Summary;
+use super::voice::{Voice, detail};
 use crate::values::{JobState, Verified, verified};
 use crate::work::ResultStats;
 
@@ -15,16 +16,18 @@ const EVERY: f64 = 5.0;
 pub struct PlainObserver<O, E> {
     out: O,
     err: E,
+    voice: Voice,
     next_line: f64,
     notes_seen: BTreeMap<String, u64>,
 }
 
 impl<O: Write, E: Write> PlainObserver<O, E> {
     /// Writes to `out` and `err`. When they can no longer be written the run goes on.
-    pub fn new(out: O, err: E) -> PlainObserver<O, E> {
+    pub fn new(out: O, err: E, voice: Voice) -> PlainObserver<O, E> {
         PlainObserver {
             out,
             err,
+            voice,
             next_line: EVERY,
             notes_seen: BTreeMap::new(),
         }
@@ -32,26 +35,42 @@ impl<O: Write, E: Write> PlainObserver<O, E> {
 }
 
 impl<O: Write, E: Write> Observer for PlainObserver<O, E> {
+    fn wants_all(&self) -> bool {
+        self.voice.verbose
+    }
+
     fn happening(&mut self, happening: &Happening) {
         if let What::Ended(summary) = &happening.what {
-            let _ = self.out.write_all(summary_text(summary).as_bytes());
-            let _ = self.out.flush();
-        } else if let Some(line) = line(&happening.what, &mut self.notes_seen) {
+            if !self.voice.quiet {
+                let _ = self.out.write_all(summary_text(summary).as_bytes());
+                let _ = self.out.flush();
+            }
+        } else if let Some(line) = line(happening, self.voice, &mut self.notes_seen) {
             let _ = writeln!(self.err, "{line}");
         }
     }
 
     fn progress(&mut self, progress: &Progress<'_>) {
-        if progress.at >= self.next_line {
+        if !self.voice.quiet && progress.at >= self.next_line {
             self.next_line = progress.at + EVERY;
             let _ = writeln!(self.err, "{}", progress_text(progress));
         }
     }
 }
 
-/// The line for a happening, if it deserves one. A sentence that is said of many jobs is shown
-/// once.
-pub(super) fn line(what: &What, notes_seen: &mut BTreeMap<String, u64>) -> Option<String> {
+/// The line for a happening, if it deserves one.
+pub(super) fn line(
+    happening: &Happening,
+    voice: Voice,
+    notes_seen: &mut BTreeMap<String, u64>,
+) -> Option<String> {
+    let said = said(&happening.what, notes_seen).filter(|line| voice.says(line));
+    said.map(|line| voice.paint(&line))
+        .or_else(|| voice.verbose.then(|| detail(happening)).flatten())
+}
+
+/// What is said of a happening. A sentence that is said of many jobs is shown once.
+fn said(what: &What, notes_seen: &mut BTreeMap<String, u64>) -> Option<String> {
     match what {
         What::Started { workers, store } => {
             Some(format!("{} · {store}", count(*workers as u64, "worker")))

@@ -8,6 +8,7 @@ pub mod death;
 pub mod disk;
 pub mod fork;
 pub mod futex;
+pub mod log;
 pub mod mapping;
 pub mod pidfd;
 pub mod proc;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cotec::store::{Addressing, EndpointSettings, SignatureVersion, StoreOptions};
+use crate::store::{Addressing, EndpointSettings, SignatureVersion, StoreOptions};
 
 /// Options that name a store. What is left out comes from the environment and the AWS profile.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -16,34 +16,34 @@ pub struct StoreArgs {
     #[arg(long, value_name = "NAME", global = true)]
     pub bucket: Option<String>,
     /// The region to sign for
-    #[arg(long, value_name = "R", global = true)]
+    #[arg(long, value_name = "R", global = true, hide_short_help = true)]
     pub region: Option<String>,
     /// The profile in ~/.aws/credentials and ~/.aws/config
-    #[arg(long, value_name = "P", global = true)]
+    #[arg(long, value_name = "P", global = true, hide_short_help = true)]
     pub profile: Option<String>,
     /// Where the bucket stands in URLs: virtual (in the host name), path, or auto
-    #[arg(long, value_name = "S", global = true)]
+    #[arg(long, value_name = "S", global = true, hide_short_help = true)]
     pub addressing_style: Option<Addressing>,
     /// A file of PEM certificates to trust besides the system's
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, hide_short_help = true)]
     pub ca_bundle: Option<PathBuf>,
     /// How requests are signed: s3v4, or s3 for stores that know nothing newer
-    #[arg(long, value_name = "V", global = true)]
+    #[arg(long, value_name = "V", global = true, hide_short_help = true)]
     pub signature_version: Option<SignatureVersion>,
     /// Do not sign requests: for public buckets
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub anonymous: bool,
     /// Agree to be charged for requests and transfer
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub requester_pays: bool,
     /// Give a connection up when nothing, or next to nothing, came on it for so long
-    #[arg(long, value_name = "SECONDS", global = true, default_value = "30",
+    #[arg(long, value_name = "SECONDS", global = true, hide_short_help = true, default_value = "30",
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub stall_timeout: u64,
     /// What may be asked of the endpoint by all runs together, instead of what is built in for
     /// it: connections, bytes_per_connection, bytes_per_second, requests_per_minute or
     /// bytes_per_month, with 0 for no limit
-    #[arg(long, value_name = "NAME=N", global = true)]
+    #[arg(long, value_name = "NAME=N", global = true, hide_short_help = true)]
     pub limit: Vec<EndpointSettings>,
 }
 

@@ -1,4 +1,0 @@
-//! What both commands share.
-
-pub mod logging;
-pub mod store_args;

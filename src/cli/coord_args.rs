@@ -1,0 +1,106 @@
+//! The command line of `cotec-coord`: for the command itself, its man page and its completions.
+
+use std::path::PathBuf;
+
+use crate::values::connections::Connections;
+use clap::{Parser, ValueEnum};
+
+use super::loudness::Loudness;
+use super::store_args::StoreArgs;
+
+/// Closes both forms of the help.
+const EXIT_CODES: &str = "\
+Exit codes: 0 all jobs done, 1 some failed, 2 command line or job file, 3 store
+unreachable or credentials refused, 4 staging or output not writable or full,
+130 interrupted. All options, with examples: cotec-coord --help";
+
+const EXAMPLES: &str = "\
+Examples:
+  The job file in this directory, four jobs at a time:
+      cotec-coord --workers 4 cotec.toml
+  NDVI of one product of a bucket, without a job file:
+      cotec-coord --endpoint https://s3.example.org --bucket eodata \\
+          --product S2B_MSIL2A_20260101T101010_N0511_R022_T32TLS.SAFE --index ndvi
+  What would be done, and how much would be downloaded:
+      cotec-coord --dry-run cotec.toml
+  Products on this disk, served as if they stood in a store:
+      cotec-coord --serve ./buckets cotec.toml
+  Events for a program:
+      cotec-coord --json cotec.toml | jq -c 'select(.event == \"job\")'
+
+A run that was interrupted goes on where it stopped: give the same command again.
+
+Exit codes:
+  0    all jobs are done
+  1    some jobs failed
+  2    the command line or the job file is wrong
+  3    the store cannot be reached, or refuses the credentials
+  4    staging or output cannot be written, or are full
+  130  interrupted";
+
+/// Processes Earth-observation products while they are still being downloaded from S3
+#[derive(Debug, Parser)]
+#[command(name = "cotec-coord", version, after_help = EXIT_CODES, after_long_help = EXAMPLES)]
+pub struct CoordArgs {
+    /// What to do, TOML or JSON [default: ./cotec.toml]
+    #[arg(value_name = "JOBFILE")]
+    pub jobfile: Option<PathBuf>,
+    /// Jobs at the same time [default: the number of cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub workers: Option<u16>,
+    /// Connections to the store at the same time [default: auto]
+    ///
+    /// A number, or auto, which finds out while downloading.
+    #[arg(long, value_name = "N|auto")]
+    pub connections: Option<Connections>,
+    /// Serve this directory as an S3 store
+    ///
+    /// Each of its sub-directories is a bucket.
+    #[arg(long, value_name = "DIR", conflicts_with = "endpoint")]
+    pub serve: Option<PathBuf>,
+    /// Products by name; with --index a run needs no job file
+    #[arg(long, value_name = "P[,P...]")]
+    pub product: Vec<String>,
+    /// Indices to compute, such as ndvi,ndi45,gndvi
+    #[arg(long, value_name = "I[,I...]")]
+    pub index: Vec<String>,
+    /// What band values mean: reflectance (the default) or digital numbers
+    #[arg(long, value_enum, hide_short_help = true)]
+    pub radiometry: Option<RadiometryArg>,
+    /// Where results go [default: ./out]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where objects are downloaded to [default: ./.cotec/staging]
+    #[arg(long, value_name = "DIR")]
+    pub staging: Option<PathBuf>,
+    /// Run every job, also those that an earlier run has done
+    ///
+    /// Without it a run into the same output directory passes over the jobs that its journal knows
+    /// as done, by the same task and with the same objects.
+    #[arg(long)]
+    pub fresh: bool,
+    /// How long running jobs may go on when SIGTERM asks the run to end [default: 30]
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
+    pub grace: Option<u64>,
+    /// Print products, objects, bytes and jobs; download nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON record per event, and nothing else, on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// How much is said.
+    #[command(flatten)]
+    pub loudness: Loudness,
+    /// Which store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// What band values mean.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum RadiometryArg {
+    /// From 0 to 1, with the product's own scale and offset
+    Reflectance,
+    /// Digital numbers, as they stand in the files
+    Dn,
+}

@@ -9,7 +9,8 @@ use clap::Parser;
 
 use cotec::cli::{CoordArgs, OrderArg, RadiometryArg};
 use cotec::coord::{
-    self, JsonObserver, Observer, Output, PlainObserver, RunConfig, RunError, TerminalObserver, Voice,
+    self, JsonObserver, Observer, Output, PlainObserver, RunConfig, RunError, TerminalObserver,
+    Voice,
 };
 use cotec::plan::RasterFormulas;
 use cotec::task::{DEFAULT_JOB_FILE, Flags, JobFile, Radiometry};

@@ -11,20 +11,34 @@ use commands::{completions, exit_code, get, ls, man, put, schema};
 use cotec::cli::{Loudness, StoreArgs};
 use cotec::store::{Address, Environment, S3Store, StoreConfig, StoreError};
 
+const EXAMPLES: &str = "\
+Examples:
+  What is in a bucket:
+      cotec --endpoint https://s3.example.org ls s3://eodata/Sentinel-2/
+  Download a product, and the same again where the first was interrupted:
+      cotec get s3://eodata/Sentinel-2/S2B_MSIL2A_20260101.SAFE/ ./products
+  Upload a directory:
+      cotec put ./results s3://mine/results/
+  Completions for this shell:
+      cotec completions bash > ~/.local/share/bash-completion/completions/cotec";
+
 /// Lists, fetches and uploads objects with the engine of cotec-coord
 #[derive(Debug, Parser)]
-#[command(name = "cotec", version, arg_required_else_help = true)]
+#[command(name = "cotec", version, arg_required_else_help = true,
+          after_help = "All options, with examples: cotec --help", after_long_help = EXAMPLES)]
 struct Cli {
-    #[command(flatten)]
-    loudness: Loudness,
-    #[command(flatten)]
-    store: StoreArgs,
-    /// Serve this directory as the store for this command; each of its sub-directories is a bucket
+    /// Serve this directory as the store
+    ///
+    /// For this command; each of its sub-directories is a bucket.
     #[arg(long, value_name = "DIR", global = true, conflicts_with = "endpoint")]
     serve: Option<PathBuf>,
     /// Print one JSON record per line
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    loudness: Loudness,
+    #[command(flatten)]
+    store: StoreArgs,
     #[command(subcommand)]
     command: Command,
 }

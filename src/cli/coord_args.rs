@@ -8,11 +8,8 @@ use clap::{Parser, ValueEnum};
 use super::loudness::Loudness;
 use super::store_args::StoreArgs;
 
-/// Closes both forms of the help.
-const EXIT_CODES: &str = "\
-Exit codes: 0 all jobs done, 1 some failed, 2 command line or job file, 3 store
-unreachable or credentials refused, 4 staging or output not writable or full,
-130 interrupted. All options, with examples: cotec-coord --help";
+/// Closes the short help, which is to fit a screen.
+const MORE: &str = "All options, with examples and exit codes: cotec-coord --help";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,27 +35,38 @@ Exit codes:
   4    staging or output cannot be written, or are full
   130  interrupted";
 
-/// Processes Earth-observation products while they are still being downloaded from S3
+/// Processes Earth-observation products while they are downloaded from S3
 #[derive(Debug, Parser)]
-#[command(name = "cotec-coord", version, after_help = EXIT_CODES, after_long_help = EXAMPLES)]
+#[command(name = "cotec-coord", version, after_help = MORE, after_long_help = EXAMPLES,
+          help_template = "{about}\n{usage-heading} {usage}\n\n{all-args}{after-help}")]
 pub struct CoordArgs {
     /// What to do, TOML or JSON [default: ./cotec.toml]
     #[arg(value_name = "JOBFILE")]
     pub jobfile: Option<PathBuf>,
-    /// Jobs at the same time [default: the number of cores]
+    /// Jobs at the same time [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub workers: Option<u16>,
     /// Connections to the store at the same time [default: auto]
     ///
     /// A number, or auto, which finds out while downloading.
-    #[arg(long, value_name = "N|auto")]
+    #[arg(long, value_name = "N|auto", hide_short_help = true)]
     pub connections: Option<Connections>,
+    /// Which jobs' inputs are fetched first [default: given]
+    #[arg(long, value_enum, hide_short_help = true)]
+    pub order: Option<OrderArg>,
     /// Serve this directory as an S3 store
     ///
     /// Each of its sub-directories is a bucket.
-    #[arg(long, value_name = "DIR", conflicts_with = "endpoint")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "endpoint",
+        hide_short_help = true
+    )]
     pub serve: Option<PathBuf>,
-    /// Products by name; with --index a run needs no job file
+    /// Products by name
+    ///
+    /// With --index a run needs no job file.
     #[arg(long, value_name = "P[,P...]")]
     pub product: Vec<String>,
     /// Indices to compute, such as ndvi,ndi45,gndvi
@@ -70,10 +78,18 @@ pub struct CoordArgs {
     /// Where results go [default: ./out]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Where objects are downloaded to [default: ./.cotec/staging]
+    /// Where objects land [default: ./.cotec/staging]
     #[arg(long, value_name = "DIR")]
     pub staging: Option<PathBuf>,
-    /// Run every job, also those that an earlier run has done
+    /// The most that staging may take, such as 20GiB
+    ///
+    /// Of the disk, at any time; objects are removed when their last job is done. There is no limit by default.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub staging_limit: Option<u64>,
+    /// Remove nothing from staging, and no scratch directory
+    #[arg(long, hide_short_help = true)]
+    pub keep: bool,
+    /// Run also the jobs that an earlier run has done
     ///
     /// Without it a run into the same output directory passes over the jobs that its journal knows
     /// as done, by the same task and with the same objects.
@@ -82,10 +98,14 @@ pub struct CoordArgs {
     /// How long running jobs may go on when SIGTERM asks the run to end [default: 30]
     #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub grace: Option<u64>,
-    /// Print products, objects, bytes and jobs; download nothing
+    /// Say what would be done; download nothing
+    ///
+    /// Prints products, objects, bytes and jobs.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print one JSON record per event, and nothing else, on stdout
+    /// Print a JSON record for each event on stdout
+    ///
+    /// And nothing else.
     #[arg(long)]
     pub json: bool,
     /// How much is said.
@@ -94,6 +114,21 @@ pub struct CoordArgs {
     /// Which store.
     #[command(flatten)]
     pub store: StoreArgs,
+}
+
+fn bytes(text: &str) -> Result<u64, &'static str> {
+    crate::values::bytes::parse(text).ok_or("a number of bytes such as 20GiB or 500MB is expected")
+}
+
+/// Which jobs' inputs are fetched first.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum OrderArg {
+    /// Those of the first tasks and products
+    Given,
+    /// Those of the job that is short of the fewest bytes
+    Smallest,
+    /// By Johnson's rule, with what each task takes learnt during the run
+    Johnson,
 }
 
 /// What band values mean.

@@ -18,7 +18,7 @@ use crate::sys::log;
 /// How much is said.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Loudness {
-    /// Say every move; twice: log what the engine decides, too
+    /// Say every move; -vv logs decisions, too
     ///
     /// With -v there is a line for every move of every object and job. -vv logs why requests are
     /// asked again, and the like. RUST_LOG, for example RUST_LOG=cotec::fetch=trace, says more

@@ -5,6 +5,6 @@ mod coord_args;
 mod loudness;
 mod store_args;
 
-pub use coord_args::{CoordArgs, RadiometryArg};
+pub use coord_args::{CoordArgs, OrderArg, RadiometryArg};
 pub use loudness::Loudness;
 pub use store_args::StoreArgs;

@@ -3,17 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::Resettable;
+
 use crate::store::{Addressing, EndpointSettings, SignatureVersion, StoreOptions};
 
 /// Options that name a store. What is left out comes from the environment and the AWS profile.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Store")]
 pub struct StoreArgs {
-    /// The address of the store, http:// or https:// and a host; Amazon S3 if none is given
-    #[arg(long, value_name = "URL", global = true)]
+    /// The store's address [default: Amazon S3]
+    ///
+    /// http:// or https://, and a host.
+    #[arg(help_heading = Resettable::Reset, long, value_name = "URL", global = true)]
     pub endpoint: Option<String>,
     /// The bucket
-    #[arg(long, value_name = "NAME", global = true)]
+    #[arg(help_heading = Resettable::Reset, long, value_name = "NAME", global = true)]
     pub bucket: Option<String>,
     /// The region to sign for
     #[arg(long, value_name = "R", global = true, hide_short_help = true)]

@@ -25,6 +25,7 @@ mod integrity;
 mod keeper;
 mod landed;
 mod limited;
+mod loudness;
 mod order;
 mod parameters;
 mod points;

@@ -411,7 +411,7 @@ impl Engine {
         if class.worth_it(failures) && !hopeless && !part.object.given_up() {
             let slot = part.object.claim.slot;
             self.table.retried(slot, error.fault(failures))?;
-            tracing::debug!(%error, failures, "request tried again");
+            tracing::debug!(key = part.object.key, %error, failures, "request tried again");
             let pause = retry::pause(&error, failures, jitter());
             self.queue.borrow_mut().park(part, now + pause);
             return Ok(());

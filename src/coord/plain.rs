@@ -144,7 +144,7 @@ pub(super) fn progress_parts(progress: &Progress<'_>) -> [String; 2] {
         bytes(progress.bytes),
         bytes(tally.to_fetch()),
         bytes((progress.bytes as f64 / progress.at.max(0.001)) as u64),
-        tally.objects_ready,
+        tally.objects_ready.min(tally.objects),
         tally.objects,
     );
     let mut jobs = format!(

@@ -53,6 +53,9 @@ pub struct ObjectsRecord {
     pub total: u64,
     /// In staging at the end.
     pub ready: u64,
+    /// Were in staging, and were removed to keep to its limit.
+    #[serde(default)]
+    pub evicted: u64,
     /// Given up.
     pub failed: u64,
     /// Bytes of all.
@@ -63,7 +66,7 @@ pub struct ObjectsRecord {
     pub bytes_fetched: u64,
     /// Requests to the store for them.
     pub requests: u64,
-    /// How many of those in staging were verified how: `manifest`, `crc64nvme`, `crc32c`, `crc32`,
+    /// How many of those that landed were verified how: `manifest`, `crc64nvme`, `crc32c`, `crc32`,
     /// `sha256`, `sha1`, `md5`, `parts`, or `length-and-etag` where there was no checksum.
     #[serde(default)]
     pub verified: BTreeMap<String, u64>,
@@ -208,6 +211,7 @@ impl Ending<'_> {
                     + objects.failed
                     + objects.evicted,
                 ready: objects.ready,
+                evicted: objects.evicted,
                 failed: objects.failed,
                 bytes: objects.bytes,
                 bytes_ready: objects.bytes_ready,

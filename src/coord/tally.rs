@@ -14,7 +14,7 @@ pub struct Tally {
     pub staged_bytes: u64,
     /// Objects being fetched.
     pub fetching: u64,
-    /// Objects in staging.
+    /// How often an object was complete in staging.
     pub objects_ready: u64,
     /// Objects given up.
     pub objects_failed: u64,
@@ -118,7 +118,6 @@ impl Tally {
                 self.objects_failed += 1;
                 self.fault(event.value);
             }
-            EventKind::ObjectEvicted => self.objects_ready = self.objects_ready.saturating_sub(1),
             EventKind::JobWaiting => self.jobs += 1,
             EventKind::JobReady => self.jobs_ready += 1,
             EventKind::JobRunning => {
@@ -152,7 +151,7 @@ impl Tally {
                 self.jobs_ready += 1;
             }
             EventKind::Planned => self.products = event.id.into(),
-            EventKind::Note | EventKind::Retry => {}
+            EventKind::ObjectEvicted | EventKind::Note | EventKind::Retry => {}
         }
     }
 

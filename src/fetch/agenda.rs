@@ -127,7 +127,9 @@ impl Upcoming {
                 && !limited.room_for(table, landed, &mut self.agenda, slot)?
             {
                 self.kept_back = Some(slot);
-                return Ok(None);
+                // What was begun is finished, which makes room.
+                let begun = self.agenda.hand_out().map(SlotId);
+                return begun.map(|slot| again(table, slot)).transpose();
             }
             self.agenda.landed(slot.0);
             return Ok(Some(slot));
@@ -136,15 +138,12 @@ impl Upcoming {
         loop {
             let more = self.feed(table, landed)?;
             match self.agenda.next_up() {
-                Next::Fetch(slot) => {
-                    let slot = SlotId(slot);
-                    if table.object_state(slot)? == Some(ObjectState::Evicted) {
-                        table.want_for_jobs(slot)?;
+                Next::Fetch(slot) => return again(table, SlotId(slot)).map(Some),
+                Next::Begin(job) => {
+                    if let Some(limited) = &mut self.limited {
+                        limited.admit(table, landed, &mut self.agenda, JobId(job))?;
                     }
-                    return Ok(Some(slot));
                 }
-                Next::Begin(job) if self.limited.is_some() => table.admit_job(JobId(job))?,
-                Next::Begin(_) => {}
                 Next::Recycle(slots) => {
                     let Some(limited) = &mut self.limited else {
                         return Ok(None);
@@ -279,4 +278,12 @@ impl Upcoming {
     pub fn network(&mut self, bytes_per_second: f64) {
         self.agenda.network(bytes_per_second);
     }
+}
+
+/// A slot to be fetched, which may have been evicted.
+fn again(table: &Table, slot: SlotId) -> Result<SlotId, TableError> {
+    if table.object_state(slot)? == Some(ObjectState::Evicted) {
+        table.want_for_jobs(slot)?;
+    }
+    Ok(slot)
 }

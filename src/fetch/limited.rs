@@ -5,7 +5,7 @@
 //! that comes after a dead one finds which jobs may have their inputs in staging, and what is ready
 //! there. Nothing that an admitted job needs is ever removed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,9 @@ pub(super) struct Limited {
     events: EventReader,
     lost: u64,
     looked: Instant,
+    /// Slots that nobody needs and that are on their way, and those of them that have arrived.
+    on_their_way: HashSet<u32>,
+    arrived: Vec<u32>,
     /// Bytes of scratch that jobs of a task were seen to use.
     seen: HashMap<u32, u64>,
     meter: Meter,
@@ -71,6 +74,8 @@ impl Limited {
             events: EventReader::default(),
             lost: 0,
             looked: Instant::now(),
+            on_their_way: HashSet::new(),
+            arrived: Vec::new(),
             seen: HashMap::new(),
             meter: Meter::start(&config.staging),
             told: false,
@@ -225,6 +230,9 @@ impl Limited {
     /// An object is ready, has failed, or is not to be fetched after all.
     pub fn slot_ended(&mut self, agenda: &mut Agenda, slot: SlotId) {
         agenda.room().ended(ALONE | slot.0);
+        if self.on_their_way.remove(&slot.0) && agenda.room().arrived(slot.0) {
+            self.arrived.push(slot.0);
+        }
     }
 
     /// Takes in which jobs have ended, and what they leave; whether there were any.
@@ -265,20 +273,63 @@ impl Limited {
                 continue;
             }
             any = true;
-            if let Some(scratch) = scratch_of(table, JobId(job))? {
-                self.uses(table, agenda, JobId(job), scratch)?;
-            }
-            for slot in agenda.ended(job) {
-                // What landed of an object that failed may be of use to the next run.
-                let failed = table.object_state(SlotId(slot))? == Some(ObjectState::Failed);
-                if !failed && !table.is_needed(SlotId(slot))? {
-                    self.recycle(table, landed, agenda, &[slot])?;
-                }
-            }
+            self.ended(table, landed, agenda, JobId(job))?;
+        }
+        for slot in std::mem::take(&mut self.arrived) {
+            any = true;
+            self.let_go(table, landed, agenda, slot)?;
         }
         let over = agenda.room().over();
         self.recycle(table, landed, agenda, &over)?;
         Ok(any)
+    }
+
+    /// Lets a job begin. One that has failed already, for want of an input, gives its room back.
+    pub fn admit(
+        &mut self,
+        table: &Table,
+        landed: &mut Landed,
+        agenda: &mut Agenda,
+        job: JobId,
+    ) -> Result<(), TableError> {
+        table.admit_job(job)?;
+        match table.job_state(job)?.is_none_or(JobState::ended) {
+            true => self.ended(table, landed, agenda, job),
+            false => Ok(()),
+        }
+    }
+
+    /// An admitted job has ended.
+    fn ended(
+        &mut self,
+        table: &Table,
+        landed: &mut Landed,
+        agenda: &mut Agenda,
+        job: JobId,
+    ) -> Result<(), TableError> {
+        if let Some(scratch) = scratch_of(table, job)? {
+            self.uses(table, agenda, job, scratch)?;
+        }
+        for slot in agenda.ended(job.0) {
+            self.let_go(table, landed, agenda, slot)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a slot that nobody holds, if no later job needs it either.
+    fn let_go(
+        &mut self,
+        table: &Table,
+        landed: &mut Landed,
+        agenda: &mut Agenda,
+        slot: u32,
+    ) -> Result<(), TableError> {
+        // What landed of an object that failed may be of use to the next run.
+        let failed = table.object_state(SlotId(slot))? == Some(ObjectState::Failed);
+        if !failed && !agenda.room().holds(slot) && !table.is_needed(SlotId(slot))? {
+            self.recycle(table, landed, agenda, &[slot])?;
+        }
+        Ok(())
     }
 
     /// A job was seen to use so much scratch: the next ones of its task will hardly need less.
@@ -313,8 +364,9 @@ impl Limited {
             if self.recycler.recycle(table, landed, *slot)? {
                 agenda.recycled(*slot);
             } else {
-                // Somebody else fetches it.
-                agenda.room().stuck(*slot);
+                // Its job failed for another input.
+                agenda.room().on_its_way(*slot);
+                self.on_their_way.insert(*slot);
             }
         }
         Ok(())

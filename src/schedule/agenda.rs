@@ -94,6 +94,11 @@ impl Agenda {
     pub fn resume(&mut self, job: u32, task: u32, inputs: &[(u32, u64)]) {
         let scratch = self.scratch_of(task, inputs);
         self.room.resume(job, inputs, scratch);
+        if let Plan::Ranked(_, ranked) = &mut self.plan {
+            inputs
+                .iter()
+                .for_each(|&(slot, bytes)| ranked.know(slot, bytes));
+        }
         self.handing.extend(inputs.iter().map(|(slot, _)| *slot));
     }
 
@@ -157,18 +162,29 @@ impl Agenda {
         self.costs.network(bytes_per_second);
     }
 
-    /// What is to be done next.
-    pub fn next_up(&mut self) -> Next {
+    /// The next slot of the jobs that have begun.
+    pub fn hand_out(&mut self) -> Option<u32> {
         while let Some(slot) = self.handing.pop_front() {
             if let Plan::Ranked(_, ranked) = &mut self.plan {
                 if !ranked.is_missing(slot) {
                     continue;
                 }
-                ranked.set_missing(slot, false);
+                ranked.set_missing(slot, !self.room.holds(slot));
             }
-            return Next::Fetch(slot);
+            // Of a job that has ended since, and no other.
+            if self.room.holds(slot) {
+                return Some(slot);
+            }
         }
-        self.begin().unwrap_or(Next::Nothing)
+        None
+    }
+
+    /// What is to be done next.
+    pub fn next_up(&mut self) -> Next {
+        match self.hand_out() {
+            Some(slot) => Next::Fetch(slot),
+            None => self.begin().unwrap_or(Next::Nothing),
+        }
     }
 
     /// Begins the first job, if there is one.

@@ -109,6 +109,15 @@ impl Ranked {
         heaps.large.push((bytes, Reverse(place)));
     }
 
+    /// A slot of a job that began elsewhere.
+    pub fn know(&mut self, slot: u32, bytes: u64) {
+        self.slots.entry(slot).or_insert(Slot {
+            bytes,
+            head: END,
+            missing: true,
+        });
+    }
+
     /// The bytes of a slot are there or on their way, or they are missing once more.
     pub fn set_missing(&mut self, slot: u32, missing: bool) {
         let Some(known) = self.slots.get_mut(&slot) else {

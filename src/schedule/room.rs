@@ -236,11 +236,24 @@ impl Room {
         recycle
     }
 
-    /// A slot that nobody holds cannot be recycled: it stays counted, and is not named again.
-    pub fn stuck(&mut self, slot: u32) {
-        if let Some(kept) = self.kept.get_mut(&slot).filter(|kept| kept.holders == 0) {
+    /// A slot that nobody holds cannot be recycled now, since it is on its way: it stays counted,
+    /// and is not named until it has [arrived](Room::arrived).
+    pub fn on_its_way(&mut self, slot: u32) {
+        if let Some(kept) = self.kept.get(&slot).filter(|kept| kept.holders == 0) {
             self.idle.remove(&kept.since);
         }
+    }
+
+    /// A slot that was on its way can be recycled from now on; whether nobody holds it.
+    pub fn arrived(&mut self, slot: u32) -> bool {
+        let Some(kept) = self.kept.get_mut(&slot).filter(|kept| kept.holders == 0) else {
+            return false;
+        };
+        self.idle.remove(&kept.since);
+        self.ticks += 1;
+        kept.since = self.ticks;
+        self.idle.insert(self.ticks, slot);
+        true
     }
 
     /// Whether a job is admitted.
@@ -351,6 +364,20 @@ mod tests {
         assert_eq!(room.admit(2, &[], M), Admission::Full);
         room.ended(1);
         assert_eq!(room.used(), 0);
+    }
+
+    #[test]
+    fn what_is_on_its_way_counts_and_is_recycled_later() {
+        let mut room = Room::limited(limit(2));
+        assert_eq!(room.admit(0, &[(1, M), (2, M)], 0), Admission::Admitted);
+        assert_eq!(room.ended(0), [1, 2]);
+        room.on_its_way(1);
+        assert_eq!(room.admit(1, &[(3, M)], 0), Admission::MustRecycle(vec![2]));
+        room.recycled(2);
+        assert_eq!(room.admit(1, &[(3, M)], 0), Admission::Admitted);
+        assert!(room.over().is_empty() && room.admit(2, &[(4, M)], 0) == Admission::Full);
+        assert!(room.arrived(1) && !room.arrived(3));
+        assert_eq!(room.admit(2, &[(4, M)], 0), Admission::MustRecycle(vec![1]));
     }
 
     #[test]

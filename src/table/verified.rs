@@ -38,11 +38,16 @@ impl Table {
     /// # Errors
     /// The word holds what nobody writes.
     pub fn object_verified(&self, slot: SlotId) -> Result<Option<Verified>> {
+        match self.object_state(slot)? {
+            Some(ObjectState::Ready) => self.verified_before(slot),
+            _ => Ok(None),
+        }
+    }
+
+    /// The same for an object that is or was ready.
+    fn verified_before(&self, slot: SlotId) -> Result<Option<Verified>> {
         let word = self.slot_word(slot, HEAD_FAULT)?;
         let bits = (word.load(Ordering::SeqCst) >> 32) as u32;
-        if self.object_state(slot)? != Some(ObjectState::Ready) {
-            return Ok(None);
-        }
         if bits & MARK != MARK {
             return Ok(Some(Verified::Length));
         }
@@ -55,15 +60,19 @@ impl Table {
         }
     }
 
-    /// How many ready objects were verified how, by looking at each; those that are none are left
-    /// out.
+    /// How many objects that are ready, or were and are evicted now, were verified how, by looking
+    /// at each; those that are none are left out.
     ///
     /// # Errors
     /// As [`object_verified`](Table::object_verified).
     pub fn count_verified(&self) -> Result<Vec<(Verified, u64)>> {
         let mut counts = Verified::ALL.map(|verified| (verified, 0));
         for number in 0..self.objects_len()? {
-            let verified = self.object_verified(SlotId(number))?;
+            let slot = SlotId(number);
+            let verified = match self.object_state(slot)? {
+                Some(ObjectState::Ready | ObjectState::Evicted) => self.verified_before(slot)?,
+                _ => None,
+            };
             if let Some((_, n)) = counts.iter_mut().find(|(v, _)| Some(*v) == verified) {
                 *n += 1;
             }

@@ -77,7 +77,7 @@ impl Limited {
             on_their_way: HashSet::new(),
             arrived: Vec::new(),
             seen: HashMap::new(),
-            meter: Meter::start(&config.staging),
+            meter: Meter::start(table, &config.staging),
             told: false,
         };
         let mut agenda = agenda(room);

@@ -83,7 +83,12 @@ impl Survey {
         let bytes = disk::blocks(&meta);
         if meta.is_dir() {
             self.books += bytes;
-            for entry in fs::read_dir(path)? {
+            let entries = match fs::read_dir(path) {
+                // What cannot be looked into was not made by cotec, such as lost+found.
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+                entries => entries?,
+            };
+            for entry in entries {
                 self.walk(&entry?.path(), standing)?;
             }
         } else if standing.contains(path) {

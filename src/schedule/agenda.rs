@@ -305,4 +305,35 @@ mod tests {
         }
         assert_eq!(agenda.next_up(), Next::Begin(1), "the workers are slower");
     }
+
+    #[test]
+    fn what_began_elsewhere_comes_first_and_with_its_room() {
+        for order in [Order::AsGiven, Order::SmallestFirst, Order::Johnson] {
+            let mut agenda = Agenda::new(order, Room::limited(1 << 20), 2);
+            agenda.resume(7, 0, &[(1, 400_000), (2, 400_000)]);
+            agenda.job(8, 0, &[(3, 400_000)]);
+            assert_eq!(agenda.hand_out(), Some(1));
+            assert_eq!(agenda.next_up(), Next::Fetch(2));
+            assert_eq!(agenda.next_up(), Next::Full);
+            assert_eq!(agenda.hand_out(), None);
+            assert_eq!(agenda.ended(7), [1, 2]);
+            assert_eq!(agenda.next_up(), Next::Recycle(vec![1]));
+            agenda.recycled(1);
+            assert_eq!(agenda.next_up(), Next::Begin(8));
+            // It ended before its input was handed out.
+            agenda.ended(8);
+            assert_eq!(agenda.next_up(), Next::Nothing);
+        }
+    }
+
+    #[test]
+    fn scratch_is_kept_free_and_keeps_no_job_out_for_ever() {
+        let mut agenda = Agenda::new(Order::AsGiven, Room::limited(1 << 20), 2);
+        agenda.scratch(0, 5 << 20);
+        agenda.job(0, 0, &[(1, 1000)]);
+        agenda.job(1, 1, &[(2, 1000)]);
+        assert_eq!(agenda.next_up(), Next::Begin(0));
+        assert_eq!(agenda.next_up(), Next::Fetch(1));
+        assert_eq!(agenda.next_up(), Next::Full);
+    }
 }

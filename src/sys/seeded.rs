@@ -39,6 +39,8 @@ pub enum Seed {
     RungTooEarly,
     /// A sleeper does not count itself.
     SleeperUncounted,
+    /// Who ends a job does not tell the downloader that waits for room.
+    RoomSilent,
     /// The last job ends without ringing for those who sleep.
     EndsSilently,
     /// A new phase rings for nobody.

@@ -540,7 +540,8 @@ impl Table {
 
     pub(crate) fn wake_if_finished(&self) -> Result<()> {
         fence(Ordering::SeqCst);
-        if self.mem.word(header::AWAITED)?.load(Ordering::SeqCst) != 0 {
+        let awaited = self.mem.word(header::AWAITED)?.load(Ordering::SeqCst) != 0;
+        if awaited && !seeded(Seed::RoomSilent) {
             Table::FETCH_BELL.ring(&self.mem, 1)?;
         }
         if self.finished()? && !seeded(Seed::EndsSilently) {

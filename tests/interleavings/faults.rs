@@ -42,6 +42,10 @@ pub const FAULTS: &[(Seed, &str)] = &[
         SleeperUncounted,
         "an object is wanted while the downloader falls asleep",
     ),
+    (
+        RoomSilent,
+        "a job ends while the downloader falls asleep for want of room",
+    ),
     (EndsSilently, "two last jobs end at once"),
     (PhaseSilent, "planning ends while workers fall asleep"),
     (StopSilent, "the run stops while somebody waits"),

@@ -3,14 +3,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use cotec::raster::{SampleSpec, write_sample};
 use cotec::sys::death::LIMITED_POINTS;
+use cotec::table::{ObjectSpec, Outcome as Waited, Phase, Table};
 use cotec::values::Role;
 use nix::sys::signal::Signal;
 
 use crate::common::processes::{all_gone, none_left, of_role, send, table, until};
 use crate::common::run::{Outcome, Sandbox};
+use crate::gate::Gate;
 use crate::watch::Watch;
 
 const MIB: u64 = 1 << 20;
@@ -181,9 +184,15 @@ fn a_job_that_never_fits_is_refused_by_name_and_the_others_are_done() {
 #[test]
 fn a_downloader_that_is_killed_again_and_again_keeps_to_the_limit() {
     let expected = expected();
+    for order in ["given", "smallest", "johnson"] {
+        killed_again_and_again(order, &expected);
+    }
+}
+
+fn killed_again_and_again(order: &str, expected: &[String]) {
     let sandbox = sandbox(TASK);
     let watch = Watch::over(&staging(&sandbox));
-    let running = limited(&sandbox, "24MiB").spawn();
+    let running = limited(&sandbox, "24MiB").args(["--order", order]).spawn();
     let table = table(&running);
     for kill in 0..6 {
         // After some more jobs, so that it has something to lose.
@@ -201,6 +210,57 @@ fn a_downloader_that_is_killed_again_and_again_keeps_to_the_limit() {
     assert_eq!(run.code, Some(0), "{run}");
     within(&watch, 24 * MIB);
     assert_eq!(results(&sandbox, "sum"), expected);
+}
+
+/// Objects that are gone fail their jobs, and what else was fetched for these holds no room.
+#[test]
+fn jobs_that_fail_give_their_room_back() {
+    let sandbox = sandbox(TASK);
+    let gate = Gate::new(&sandbox.path("served"), &["B02.tif"]);
+    let coord = gate.use_by(sandbox.coord());
+    let running = coord
+        .args(["--bucket", "b", "--staging-limit", "16MiB"])
+        .spawn();
+    gate.wait_until_held();
+    let table = table(&running);
+    until("the plan", || {
+        (table.phase().unwrap() >= Phase::Planned).then_some(())
+    });
+    for product in (0..PRODUCTS).step_by(2) {
+        fs::remove_file(sandbox.path(format!("served/b/p{product:02}/B02.tif"))).unwrap();
+    }
+    let watch = Watch::over(&staging(&sandbox));
+    gate.open();
+    let run = running.wait();
+    assert_eq!(run.code, Some(1), "{run}");
+    assert_eq!(run.count("/jobs/done"), PRODUCTS as u64 / 2, "{run}");
+    assert_eq!(run.count("/jobs/failed"), PRODUCTS as u64 / 2, "{run}");
+    within(&watch, 16 * MIB);
+}
+
+/// What somebody wants besides its jobs waits for room, and nothing waits for it in turn.
+#[test]
+fn a_stranger_gets_its_object_between_the_jobs() {
+    let sandbox = sandbox(TASK);
+    sandbox.object("b", "extra/x", bytes(99, 9));
+    let watch = Watch::over(&staging(&sandbox));
+    let running = limited(&sandbox, "8MiB")
+        .args(["--product", "p00,p01,p02,p03,p04,p05,p06,p07"])
+        .spawn();
+    let path = table(&running).path();
+    let stranger = Table::attach(Path::new(&path), true).unwrap();
+    let stranger = stranger.join(Role::Stranger).unwrap();
+    let extra = ObjectSpec {
+        key: "extra/x",
+        size: OBJECT,
+        etag: None,
+    };
+    let slot = stranger.register_object(&extra).unwrap();
+    let waited = stranger.wait(slot, Some(Duration::from_secs(120))).unwrap();
+    assert_eq!(waited, Waited::Ready);
+    let run = running.wait();
+    assert_eq!(run.code, Some(0), "{run}");
+    within(&watch, 8 * MIB);
 }
 
 #[test]
@@ -267,14 +327,21 @@ retries = 1
 
 #[test]
 fn what_jobs_were_seen_to_write_to_their_scratch_directories_is_kept_free() {
-    let task = TASK
-        .replace("scratch = \"2MiB\"\n", "")
-        .replace("1500000", "3000000");
-    let sandbox = sandbox(&task);
-    let watch = Watch::over(&staging(&sandbox));
-    limited(&sandbox, "20MiB").expect(0);
-    // Nothing was known of the first jobs: two of them at once.
-    within(&watch, 20 * MIB + 2 * OBJECT);
+    // At its end, or only while it runs.
+    for tidies_up in ["", " && sleep 0.7 && rm {scratch}/part"] {
+        let write = format!("head -c 3000000 $1 > {{scratch}}/part{tidies_up}");
+        let task = TASK
+            .replace("scratch = \"2MiB\"\n", "")
+            .replace("head -c 1500000 $1 > {scratch}/part", &write);
+        let sandbox = sandbox(&task);
+        let running = limited(&sandbox, "20MiB").spawn();
+        // Nothing was known of the first jobs: three of them at once.
+        until("the first results", || (done(&sandbox) >= 6).then_some(()));
+        let watch = Watch::over(&staging(&sandbox));
+        let run = running.wait();
+        assert_eq!(run.code, Some(0), "{run}");
+        within(&watch, 20 * MIB);
+    }
 }
 
 /// A product whose metadata, which is no job's input, comes and goes too.

@@ -6,6 +6,7 @@ use super::jobs::sleep;
 use super::objects::downloads;
 use super::scenario;
 use crate::table::{JobId, ObjectSpec, Outcome, Phase, SlotId, Table};
+use crate::values::JobState;
 use crate::world::{Scenario, World, fetch, job, object};
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -24,6 +25,10 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "a job is registered while the downloader falls asleep",
         job_against_sleep,
+    ),
+    scenario(
+        "a job ends while the downloader falls asleep for want of room",
+        end_against_sleep,
     ),
     scenario("the last job ends while workers fall asleep", last_job),
     scenario("two last jobs end at once", two_last_jobs),
@@ -56,6 +61,29 @@ fn ready_against_sleep(w: &mut World) {
     w.process("downloader", move |t| assert!(fetch(&t, slot)));
     w.race();
     assert_eq!(w.table.count_jobs().unwrap().done, 1);
+}
+
+/// The downloader sleeps as its bell's thread does: unless there was a ring since it looked.
+fn end_against_sleep(w: &mut World) {
+    w.table.hold_jobs().unwrap();
+    let made = job(&w.table, "job", &[]);
+    w.table.admit_job(made).unwrap();
+    w.process("downloader", move |t| {
+        loop {
+            let rings = t.wanted_rings().unwrap();
+            t.await_room(true).unwrap();
+            if t.job_state(made).unwrap() == Some(JobState::Done) {
+                return t.await_room(false).unwrap();
+            }
+            let awake = || Ok(t.wanted_rings()? != rings);
+            t.sleep_until_wanted(Duration::from_secs(1), awake).unwrap();
+        }
+    });
+    w.process("worker", |t| {
+        let claim = t.claim_job().unwrap().unwrap();
+        assert!(t.finish_job(claim, Ok(())).unwrap());
+    });
+    w.race();
 }
 
 fn wanted_against_sleep(w: &mut World) {

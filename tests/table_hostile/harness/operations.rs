@@ -152,7 +152,7 @@ pub const SLOW: [Operation; 6] = [
     }),
 ];
 
-pub const QUICK: [Operation; 65] = [
+pub const QUICK: [Operation; 66] = [
     ("look", |_, t| look(t)),
     ("object", |g, t| t.object(g.slot()).map(drop)),
     ("object_state", |g, t| t.object_state(g.slot()).map(drop)),
@@ -313,7 +313,10 @@ pub const QUICK: [Operation; 65] = [
         let fault = g.fault();
         t.refuse_job(g.job(), fault).map(drop)
     }),
-    ("is_needed", |g, t| t.is_needed(g.slot()).map(drop)),
+    ("is_needed", |g, t| {
+        t.is_needed(g.slot()).and(t.has_jobs(g.slot())).map(drop)
+    }),
+    ("await_room", |g, t| t.await_room(g.dice.one_in(2))),
     ("look_on", |g, t| t.look_on(g.job_claim().job)),
     ("finish_job badly", |g, t| {
         t.finish_job(g.job_claim(), Err(g.fault())).map(drop)

@@ -247,8 +247,9 @@ fn a_stranger_gets_its_object_between_the_jobs() {
     let running = limited(&sandbox, "8MiB")
         .args(["--product", "p00,p01,p02,p03,p04,p05,p06,p07"])
         .spawn();
-    let path = table(&running).path();
-    let stranger = Table::attach(Path::new(&path), true).unwrap();
+    // The path is good as long as this attachment is.
+    let watcher = table(&running);
+    let stranger = Table::attach(Path::new(&watcher.path()), true).unwrap();
     let stranger = stranger.join(Role::Stranger).unwrap();
     let extra = ObjectSpec {
         key: "extra/x",

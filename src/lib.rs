@@ -20,6 +20,8 @@ pub mod sys;
 pub mod table;
 #[cfg(feature = "run")]
 pub mod task;
+#[cfg(feature = "run")]
+pub mod upload;
 pub mod values;
 #[cfg(feature = "run")]
 pub mod work;

@@ -62,6 +62,10 @@ pub(super) fn happening(
             name: table.job_name(JobId(event.id))?,
         },
         EventKind::JobPostponed => job(JobState::Waiting, fault())?,
+        EventKind::JobUploading => job(JobState::Uploading, None)?,
+        EventKind::UploadBegun => What::UploadBegun {
+            name: table.job_name(JobId(event.id))?,
+        },
         EventKind::Planned => What::Planned {
             products: event.id.into(),
             jobs: event.value,

@@ -10,6 +10,7 @@ use crate::sys::segment::Started;
 use crate::sys::{command, death, log};
 use crate::table::Table;
 use crate::task::JobFile;
+use crate::upload::{self, UploadConfig};
 use crate::values::Role;
 use crate::values::staged::Tree;
 use crate::work::{self, Native, Scratch, WorkConfig};
@@ -17,6 +18,7 @@ use crate::work::{self, Native, Scratch, WorkConfig};
 use super::exit::ExitCode;
 use super::journal::Earlier;
 use super::sink::TableSink;
+use super::standing::Standing;
 
 /// The exit status of a child that could not do its work for a reason of this machine.
 const BROKEN: i32 = ExitCode::Local as i32;
@@ -54,6 +56,7 @@ impl Shared<'_> {
             Role::Planner => return self.plan(),
             Role::Downloader => self.fetch(),
             Role::Worker => self.work(),
+            Role::Uploader => self.upload(),
             Role::Server => self.serve(started),
             Role::Coordinator | Role::Stranger => Ok(()),
         };
@@ -84,7 +87,16 @@ impl Shared<'_> {
             Ok(runtime) => runtime,
             Err(error) => return complain(error.to_string(), ExitCode::Local),
         };
+        let standing = Standing::look(&self.jobfile, &self.store, &self.earlier);
+        let standing = match runtime.block_on(standing) {
+            Ok(standing) => standing,
+            Err(error) => {
+                let text = format!("the results of earlier runs could not be listed: {error}");
+                return complain(text, ExitCode::Store);
+            }
+        };
         let sink = TableSink {
+            standing,
             table: table.clone(),
             staging: self.staging.clone(),
             bucket: self.store.bucket.clone(),
@@ -139,6 +151,19 @@ impl Shared<'_> {
         let tasks = self.jobfile.tasks.iter();
         let scratch = tasks.map(|task| task.scratch.unwrap_or(0)).collect();
         Some(SpaceConfig { limit, scratch })
+    }
+
+    fn upload(&self) -> Result<(), Box<dyn std::error::Error>> {
+        let table = self.table.join(Role::Uploader)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let config = UploadConfig {
+            jobfile: &self.jobfile,
+            store: &self.store,
+            place: &|job, attempt| self.scratch.place(job, attempt),
+        };
+        Ok(runtime.block_on(upload::run(&table, &config))?)
     }
 
     fn work(&self) -> Result<(), Box<dyn std::error::Error>> {

@@ -5,7 +5,7 @@
 //! job is run again.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::task::Uploaded;
 use crate::values::{Fault, JobState};
 use crate::work::{JobResult, Written};
 
@@ -58,16 +59,31 @@ pub(super) struct Earlier {
 }
 
 impl Earlier {
+    /// The addresses of all results that are in a store.
+    pub fn uploaded(&self) -> HashSet<&str> {
+        let results = self
+            .done
+            .values()
+            .flat_map(|record| &record.result.uploaded);
+        results.map(|object| object.url.as_str()).collect()
+    }
+
     /// The result of a job if it was done by the same recipe and its files still stand as they
-    /// were written.
-    pub fn result_of(&self, job: &str, recipe: &str) -> Option<JobResult> {
+    /// were written; those in a store if `there` says so.
+    pub fn result_of(
+        &self,
+        job: &str,
+        recipe: &str,
+        there: impl Fn(&Uploaded) -> bool,
+    ) -> Option<JobResult> {
         let record = self
             .done
             .get(job)
             .filter(|record| record.recipe == recipe)?;
         let stands =
             |file: &FileRecord| Written::of(&file.path).is_ok_and(|now| now == file.written);
-        record.files.iter().all(stands).then(|| JobResult {
+        let all = record.files.iter().all(stands) && record.result.uploaded.iter().all(there);
+        all.then(|| JobResult {
             earlier: true,
             ..record.result.clone().into_owned()
         })
@@ -191,7 +207,7 @@ mod tests {
     fn a_job_is_passed_over_only_as_it_was() {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, earlier) = Journal::open(dir.path(), false).unwrap();
-        assert_eq!(earlier.result_of("t/a", "1"), None);
+        assert_eq!(earlier.result_of("t/a", "1", |_| false), None);
         let path = done(dir.path(), &mut journal, "t/a", "1");
         // Killed while it wrote.
         journal
@@ -199,19 +215,34 @@ mod tests {
             .write_all(b"{\"schema\":1,\"job\":\"t/b\"")
             .unwrap();
         let (mut journal, earlier) = Journal::open(dir.path(), false).unwrap();
-        let result = earlier.result_of("t/a", "1").unwrap();
+        let result = earlier.result_of("t/a", "1", |_| false).unwrap();
         assert!(result.earlier && result.outputs == [path.clone()]);
-        assert_eq!(earlier.result_of("t/a", "2"), None, "another recipe");
-        assert_eq!(earlier.result_of("t/b", ""), None);
+        assert_eq!(
+            earlier.result_of("t/a", "2", |_| false),
+            None,
+            "another recipe"
+        );
+        assert_eq!(earlier.result_of("t/b", "", |_| false), None);
         done(dir.path(), &mut journal, "t/c", "1");
         let (_, earlier) = Journal::open(dir.path(), false).unwrap();
-        assert!(earlier.result_of("t/c", "1").is_some(), "after a cut line");
+        assert!(
+            earlier.result_of("t/c", "1", |_| false).is_some(),
+            "after a cut line"
+        );
         fs::write(&path, "changed").unwrap();
-        assert_eq!(earlier.result_of("t/a", "1"), None, "another file");
+        assert_eq!(
+            earlier.result_of("t/a", "1", |_| false),
+            None,
+            "another file"
+        );
         fs::remove_file(&path).unwrap();
-        assert_eq!(earlier.result_of("t/a", "1"), None, "no file");
+        assert_eq!(earlier.result_of("t/a", "1", |_| false), None, "no file");
         let (_, earlier) = Journal::open(dir.path(), true).unwrap();
-        assert_eq!(earlier.result_of("t/c", "1"), None, "a fresh start");
+        assert_eq!(
+            earlier.result_of("t/c", "1", |_| false),
+            None,
+            "a fresh start"
+        );
     }
 
     #[test]
@@ -225,6 +256,6 @@ mod tests {
             .unwrap();
         journal.sync().unwrap();
         let (_, earlier) = Journal::open(dir.path(), false).unwrap();
-        assert_eq!(earlier.result_of("t/a", "1"), None);
+        assert_eq!(earlier.result_of("t/a", "1", |_| false), None);
     }
 }

@@ -84,6 +84,7 @@ fn describe(what: &What) -> (String, Value) {
             let fault = fault.filter(|_| *state == JobState::Failed);
             (format!("job-{}", state.name()), filled(fields, fault))
         }
+        What::UploadBegun { name } => ("upload-begun".into(), json!({ "job": name })),
         What::HandedOn { name } => ("job-handed-on".into(), json!({ "job": name })),
         What::Retry { key, fault } => ("retry".into(), filled(json!({ "key": key }), Some(*fault))),
         What::Planned { products, jobs } => (

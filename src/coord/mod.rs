@@ -19,6 +19,7 @@ mod run;
 #[cfg(feature = "embedded")]
 mod sample;
 mod sink;
+mod standing;
 mod summary;
 mod supervise;
 mod tally;

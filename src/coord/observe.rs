@@ -60,6 +60,11 @@ pub enum What {
         /// Its name.
         name: String,
     },
+    /// The results of a job begin to be uploaded.
+    UploadBegun {
+        /// Its name.
+        name: String,
+    },
     /// A request is tried again.
     Retry {
         /// The object's key.
@@ -137,6 +142,8 @@ pub(super) fn is_detail(event: &Event) -> bool {
             | JobReady
             | JobRunning
             | JobPostponed
+            | JobUploading
+            | UploadBegun
             | Retry
     )
 }

@@ -117,7 +117,11 @@ fn said(what: &What, notes_seen: &mut BTreeMap<String, u64>) -> Option<String> {
         What::Died { role, pid, how } => Some(format!(
             "the {role} (process {pid}) ended with {how}: started again"
         )),
-        What::Object { .. } | What::Job { .. } | What::Retry { .. } | What::Ended(_) => None,
+        What::Object { .. }
+        | What::Job { .. }
+        | What::UploadBegun { .. }
+        | What::Retry { .. }
+        | What::Ended(_) => None,
     }
 }
 
@@ -154,6 +158,9 @@ pub(super) fn progress_parts(progress: &Progress<'_>) -> [String; 2] {
         tally.running,
         tally.done,
     );
+    if tally.uploading > 0 {
+        jobs.push_str(&format!(", {} uploading", tally.uploading));
+    }
     if tally.failed > 0 {
         jobs.push_str(&format!(", {} failed", tally.failed));
     }
@@ -247,6 +254,13 @@ fn results(s: &Summary) -> Vec<String> {
                 _ => String::new(),
             };
             lines.push(format!("{}{figures}", path.display()));
+        }
+        for (place, object) in result.uploaded.iter().enumerate() {
+            let figures = match &result.stats {
+                Some(stats) if place == 0 => figures(stats),
+                _ => String::new(),
+            };
+            lines.push(format!("{}{figures}", printable(&object.url)));
         }
     }
     lines

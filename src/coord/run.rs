@@ -161,6 +161,10 @@ fn start(supervisor: &mut Supervisor<'_, '_>, segment: &Segment) -> Result<(), R
     }
     supervisor.start(Role::Planner)?;
     supervisor.start(Role::Downloader)?;
+    let mut tasks = shared.jobfile.tasks.iter();
+    if tasks.any(|task| task.destination.is_some()) {
+        supervisor.start(Role::Uploader)?;
+    }
     for _ in 0..shared.workers {
         supervisor.start(Role::Worker)?;
     }

@@ -12,6 +12,7 @@ use crate::values::{Fault, FaultCode, staged};
 use crate::work::JobResult;
 
 use super::journal::Earlier;
+use super::standing::Standing;
 
 /// Bytes of a metadata file at most; real ones have less than one MB.
 const MAX_METADATA: u64 = 64 << 20;
@@ -26,6 +27,8 @@ pub(super) struct TableSink {
     pub bucket: String,
     /// What earlier runs have done.
     pub earlier: Arc<Earlier>,
+    /// Which of their results are still in a store.
+    pub standing: Standing,
 }
 
 fn register(error: TableError) -> PlanError {
@@ -76,7 +79,10 @@ impl PlanSink for TableSink {
     }
 
     fn done_before(&self, name: &str, task: u32, payload: &JobPayload) -> Result<bool, PlanError> {
-        let Some(result) = self.earlier.result_of(name, &payload.recipe) else {
+        let Some(result) = self
+            .earlier
+            .result_of(name, &payload.recipe, |object| self.standing.has(object))
+        else {
             return Ok(false);
         };
         let text = serde_json::to_vec(&result).map_err(|e| PlanError::Register(e.to_string()))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::table::{JobId, SlotId, Table, TableError};
-use crate::task::JobFile;
+use crate::task::{JobFile, Uploaded};
 use crate::values::{JobState, ObjectState, Verified};
 use crate::work::{JobResult, ResultStats};
 
@@ -130,6 +130,9 @@ pub struct ResultRecord {
     pub attempts: u32,
     /// The files, absolute.
     pub outputs: Vec<PathBuf>,
+    /// Those that are in a store, as it has confirmed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uploaded: Vec<Uploaded>,
     /// Wall time of the processor.
     pub seconds: f64,
     /// Whether an earlier run has done it.
@@ -224,7 +227,7 @@ impl Ending<'_> {
                 done: jobs.done,
                 earlier: self.tally.done_before,
                 failed: jobs.failed,
-                left: jobs.waiting + jobs.ready + jobs.running,
+                left: jobs.waiting + jobs.ready + jobs.running + jobs.uploading,
             },
             held_back: self.held_back(&overlap),
             overlap,
@@ -289,6 +292,7 @@ impl Ending<'_> {
                     .filter(|_| failed)
                     .map(|f| f.code.name().to_owned()),
                 outputs: if failed { Vec::new() } else { result.outputs },
+                uploaded: result.uploaded,
                 stats: result.stats,
                 notes: result.notes,
                 log: result.log,

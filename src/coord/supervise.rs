@@ -147,7 +147,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             self.judge();
             self.sweep_strangers()?;
             self.children.end_strays();
-            self.finish();
+            self.finish()?;
             self.postponed.let_go(&self.shared.table)?;
         }
         Ok(())
@@ -173,14 +173,18 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         Ok(())
     }
 
-    /// When the run is to end: stops it as soon as no job runs, or their time is over.
-    fn finish(&mut self) {
+    /// When the run is to end: stops it as soon as no job runs and no result is on its way to a
+    /// store, or their time is over.
+    fn finish(&mut self) -> Result<(), TableError> {
         let Some(until) = self.finish_until else {
-            return;
+            return Ok(());
         };
-        if !self.children.has(Role::Worker) || Instant::now() >= until {
+        let ended =
+            !self.children.has(Role::Worker) && self.shared.table.count_jobs()?.uploading == 0;
+        if ended || Instant::now() >= until {
             self.stop.get_or_insert(ExitCode::Interrupted);
         }
+        Ok(())
     }
 
     /// Ends all processes: those that have work of their own to lose are asked first.
@@ -188,8 +192,9 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         self.children
             .signal(Signal::KILL, |role| role == Role::Server);
         let grace = if self.stop.is_some() {
-            self.children
-                .signal(Signal::TERM, |role| role != Role::Downloader);
+            self.children.signal(Signal::TERM, |role| {
+                !matches!(role, Role::Downloader | Role::Uploader)
+            });
             GRACE
         } else {
             PATIENCE

@@ -1,7 +1,7 @@
 //! Counting what happens, and how long what went on beside what.
 
 use crate::table::JobCounts;
-use crate::values::{Event, EventKind, Fault, FaultCode};
+use crate::values::{Event, EventKind, Fault, FaultCode, Role};
 
 /// Counts of a run, kept from its events.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,8 @@ pub struct Tally {
     pub jobs_ready: u64,
     /// Jobs being run.
     pub running: u64,
+    /// Jobs whose results are on their way to a store.
+    pub uploading: u64,
     /// Jobs done.
     pub done: u64,
     /// Of those, by an earlier run.
@@ -65,8 +67,9 @@ impl Tally {
 
     /// Jobs that wait for inputs.
     pub fn waiting(&self) -> u64 {
-        self.jobs
-            .saturating_sub(self.jobs_ready + self.running + self.done + self.failed)
+        self.jobs.saturating_sub(
+            self.jobs_ready + self.running + self.uploading + self.done + self.failed,
+        )
     }
 
     /// How often a fault of this code was seen.
@@ -131,7 +134,7 @@ impl Tally {
                 self.done_before += 1;
             }
             EventKind::JobDone => {
-                self.running = self.running.saturating_sub(1);
+                self.ended(event.role);
                 self.done += 1;
             }
             EventKind::JobFailed => {
@@ -140,7 +143,7 @@ impl Tally {
                     // These failed without ever running.
                     Some(FaultCode::Planning) => self.jobs += 1,
                     Some(FaultCode::Input) => {}
-                    _ => self.running = self.running.saturating_sub(1),
+                    _ => self.ended(event.role),
                 }
                 self.failed += 1;
                 self.fault(event.value);
@@ -150,8 +153,17 @@ impl Tally {
                 self.running = self.running.saturating_sub(1);
                 self.jobs_ready += 1;
             }
+            // Its uploader died: it was counted.
+            EventKind::JobUploading if event.value == 0 => {}
+            EventKind::JobUploading => {
+                self.running = self.running.saturating_sub(1);
+                self.uploading += 1;
+            }
             EventKind::Planned => self.products = event.id.into(),
-            EventKind::ObjectEvicted | EventKind::Note | EventKind::Retry => {}
+            EventKind::ObjectEvicted
+            | EventKind::Note
+            | EventKind::Retry
+            | EventKind::UploadBegun => {}
         }
     }
 
@@ -159,7 +171,17 @@ impl Tally {
     pub fn correct(&mut self, jobs: &JobCounts) {
         self.jobs_ready = jobs.ready;
         self.running = jobs.running;
-        self.jobs = jobs.waiting + jobs.ready + jobs.running + jobs.done + jobs.failed;
+        self.uploading = jobs.uploading;
+        self.jobs = jobs.total();
+    }
+
+    /// A job has ended, by whoever ran it or uploaded its results.
+    fn ended(&mut self, by: Role) {
+        let count = match by {
+            Role::Uploader => &mut self.uploading,
+            _ => &mut self.running,
+        };
+        *count = count.saturating_sub(1);
     }
 
     /// A downloader died: nothing is being fetched until the next one claims it.
@@ -180,7 +202,6 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::values::Role;
 
     fn at(seconds: u64, kind: EventKind) -> Event {
         let value = 0;

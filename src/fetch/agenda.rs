@@ -254,7 +254,8 @@ impl Upcoming {
                 EventKind::JobRunning if self.running.len() < RUNNING => {
                     self.running.insert(event.id, event.at_ns);
                 }
-                EventKind::JobDone => {
+                // Uploading its results is no worker's time.
+                EventKind::JobDone | EventKind::JobUploading => {
                     if let Some(since) = self.running.remove(&event.id) {
                         let job = JobId(event.id);
                         let mut bytes = 0_u64;

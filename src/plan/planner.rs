@@ -1,10 +1,11 @@
 //! The planner: products in, jobs out, in order, with the next products under way.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::PlanError;
 use super::group::{self, Gathered};
@@ -19,11 +20,15 @@ use super::source::ProductSource;
 use super::space::{Space, manifests};
 use super::unique::Names;
 use crate::store::ObjectInfo;
-use crate::task::{JobFile, JobFileError, JobPayload, ProductSpec, Task, nearest};
+use crate::task::{
+    GroupBy, JobFile, JobFileError, JobPayload, ProductSpec, Task, TemplateError, Upload, nearest,
+};
 use crate::values::Limits;
 
 /// The recipe is added to a payload last.
 const ROOM_OF_RECIPE: usize = 64;
+/// S3 takes no longer keys.
+const LONGEST_KEY: usize = 1024;
 
 /// How much the planner does ahead.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +102,7 @@ pub async fn plan(
         summary: PlanSummary::default(),
         recipes: HashMap::new(),
         space: Space::new(options.staging, options.keep),
+        written: HashSet::new(),
         gathered: HashMap::new(),
     };
     for group in &groups {
@@ -261,6 +267,8 @@ struct Run<'a> {
     /// Of the tasks, by number.
     recipes: HashMap<u32, String>,
     space: Space,
+    /// Hashes of the keys that results go to.
+    written: HashSet<u64>,
     /// The groups of products so far, by their task's number and their key, each with its place.
     gathered: HashMap<(u32, String), (usize, Gathered)>,
 }
@@ -364,6 +372,45 @@ impl Run<'_> {
         })
     }
 
+    /// Where a job's results go in a store, or why they cannot.
+    fn uploads(&mut self, task: &Task, payload: &JobPayload) -> Result<Vec<Upload>, String> {
+        let Some(destination) = &task.destination else {
+            return Ok(Vec::new());
+        };
+        // The products of a group have in common what it is named after.
+        let first = payload.members.first();
+        let prefix = first.map_or(&payload.prefix, |member| &member.prefix);
+        let value = |name: &str| match name {
+            "product" => Some(payload.product.clone()),
+            "tile" => group::key(GroupBy::Tile, prefix),
+            "date" => group::key(GroupBy::Date, prefix),
+            _ => None,
+        };
+        let missing = |error: TemplateError| {
+            format!("{error}: {destination} cannot be made of the product's name")
+        };
+        let uploads = destination
+            .uploads(&task.result_files(), value)
+            .map_err(missing)?;
+        for upload in &uploads {
+            let (bucket, key) = (&destination.bucket, &upload.key);
+            if key.len() > LONGEST_KEY {
+                return Err(format!(
+                    "its result's key {key:?} is longer than {LONGEST_KEY} bytes"
+                ));
+            }
+            if !self
+                .written
+                .insert(xxh3_64(format!("{bucket}/{key}").as_bytes()))
+            {
+                return Err(format!(
+                    "another job writes s3://{bucket}/{key}; let {{task}} or a parameter stand in `output`"
+                ));
+            }
+        }
+        Ok(uploads)
+    }
+
     /// Registers a job with its objects, unless an earlier run has done it.
     fn register(
         &mut self,
@@ -374,6 +421,12 @@ impl Run<'_> {
         manifests: &[&ObjectInfo],
     ) -> Result<(), PlanError> {
         let name = format!("{}/{}", task.name, payload.product);
+        match self.uploads(task, &payload) {
+            Ok(uploads) => payload.uploads = uploads,
+            Err(reason) => {
+                return self.broken(task, number, &payload.product, &payload.prefix, &reason);
+            }
+        }
         let of_task = (self.recipes.entry(number)).or_insert_with(|| recipe::of_task(task));
         payload.recipe = recipe::of_job(of_task, &payload, objects);
         if self.sink.done_before(&name, number, &payload)? {

@@ -5,8 +5,8 @@
 //! unless the file `COTEC_DIE_ONCE` exists, which it makes first.
 
 /// Each point with the roles that come by in a run that nothing disturbs.
-pub const POINTS: [(&str, &str); 29] = [
-    ("record-taken", "planner downloader worker"),
+pub const POINTS: [(&str, &str); 34] = [
+    ("record-taken", "planner downloader worker uploader"),
     ("object-written", "planner"),
     ("object-named", "planner"),
     ("object-wanted", "planner"),
@@ -30,8 +30,13 @@ pub const POINTS: [(&str, &str); 29] = [
     ("job-unmarked", "worker"),
     ("result-written", "worker"),
     ("result-placed", "worker"),
-    ("job-finishing", "worker"),
-    ("job-finished", "worker"),
+    ("job-handing-over", "worker"),
+    ("job-handed-over", "worker"),
+    ("upload-claimed", "uploader"),
+    ("upload-sent", "uploader"),
+    ("upload-confirmed", "uploader"),
+    ("job-finishing", "worker uploader"),
+    ("job-finished", "worker uploader"),
     ("all-registered", "planner"),
     ("planned", "planner"),
     ("end-told", "worker"),

@@ -55,6 +55,8 @@ pub enum Seed {
     RecordsFreedFirst,
     /// A sweep does not recompute the ready bits.
     HintsNotRecomputed,
+    /// A job that is handed over rings for nobody.
+    HandedOverSilently,
     /// A sweep hands a job on without its ready bit.
     HandedOnSilently,
     /// Landed grains are taken from any attempt.

@@ -13,19 +13,17 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::sys::clock::now_ns;
 use crate::sys::death;
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{AtomicU64, Ordering, fence, seeded};
-use crate::values::clock::Deadline;
 use crate::values::{EventKind, Fault, FaultCode, JobState, Limits, ObjectState, Owner, Word};
 
 use super::error::{Result, TableError};
 use super::handle::Table;
-use super::layout::{Counter, LINE, NODE, Region, header};
+use super::layout::{Counter, LINE, NODE, Region};
 use super::mem::TextRef;
 use super::objects::SlotId;
-use super::{Phase, ready, set};
+use super::{ready, set};
 
 const WATCH_FAULT: u64 = 8;
 const NAME: u64 = 16;
@@ -116,7 +114,7 @@ impl Table {
                 max,
             });
         }
-        if self.is_running(claim, me)? {
+        if self.held(claim, me)?.is_some() {
             let text = self.mem.put_text(result)?;
             self.job_word(claim.job, RESULT)?
                 .store(text.pack(), Ordering::Release);
@@ -466,7 +464,7 @@ impl Table {
             Ok(()) => (JobState::Done, EventKind::JobDone, 0),
             Err(fault) => {
                 // The fault stands there before the state says so; a late claim must not touch it.
-                if !self.is_running(claim, me)? {
+                if self.held(claim, me)?.is_none() {
                     return Ok(false);
                 }
                 self.store_fault(self.job_word(claim.job, WATCH_FAULT)?, fault);
@@ -478,7 +476,10 @@ impl Table {
             }
         };
         death::point("job-finishing");
-        let moved = self.move_job(claim.job, me, claim.attempt, to)?;
+        let Some(from) = self.held(claim, me)? else {
+            return Ok(false);
+        };
+        let moved = self.move_from(claim.job, from, to)?;
         if moved {
             death::point("job-finished");
             self.emit(kind, claim.job.0, value)?;
@@ -506,10 +507,13 @@ impl Table {
         self.advance(job)
     }
 
-    /// Whether a claim is still this owner's.
-    fn is_running(&self, claim: JobClaim, me: Owner) -> Result<bool> {
+    /// The word of a job whose claim, to run it or to upload its results, is still this owner's.
+    fn held(&self, claim: JobClaim, me: Owner) -> Result<Option<Word>> {
         let seen = self.load_job(claim.job)?;
-        Ok(seen == Word::new(JobState::Running as u8, claim.attempt, me))
+        let mut states = [JobState::Running, JobState::Uploading].into_iter();
+        Ok(states
+            .any(|state| seen == Word::new(state as u8, claim.attempt, me))
+            .then_some(seen))
     }
 
     /// Moves a job that `owner` runs in `attempt` to another state.
@@ -521,7 +525,12 @@ impl Table {
         to: JobState,
     ) -> Result<bool> {
         let from = Word::new(JobState::Running as u8, attempt, owner);
-        let next = Word::new(to as u8, attempt, Owner::NONE);
+        self.move_from(job, from, to)
+    }
+
+    /// Moves a job on from a word, and takes its owner away.
+    fn move_from(&self, job: JobId, from: Word, to: JobState) -> Result<bool> {
+        let next = Word::new(to as u8, from.attempt(), Owner::NONE);
         let word = self.job_word(job, 0)?;
         Ok(word
             .compare_exchange(from.0, next.0, Ordering::SeqCst, Ordering::SeqCst)
@@ -536,66 +545,5 @@ impl Table {
             self.emit(EventKind::JobFailed, job.0, fault.to_bits().into())?;
         }
         Ok(moved)
-    }
-
-    pub(crate) fn wake_if_finished(&self) -> Result<()> {
-        fence(Ordering::SeqCst);
-        let awaited = self.mem.word(header::AWAITED)?.load(Ordering::SeqCst) != 0;
-        if awaited && !seeded(Seed::RoomSilent) {
-            Table::FETCH_BELL.ring(&self.mem, 1)?;
-        }
-        if self.finished()? && !seeded(Seed::EndsSilently) {
-            self.ring_all()
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Whether every job that there will be has ended.
-    pub fn finished(&self) -> Result<bool> {
-        if self.phase()? == Phase::Planning {
-            return Ok(false);
-        }
-        let cursor = self.mem.word(header::UNFINISHED)?;
-        let jobs = self.mem.count(Counter::Jobs)?;
-        loop {
-            let at = cursor.load(Ordering::SeqCst);
-            if at >= jobs {
-                return Ok(true);
-            }
-            // After planning, a void record is one that a dead planner left behind.
-            let state = self.job_state(JobId(at as u32))?;
-            if !state.is_none_or(JobState::ended) {
-                return Ok(false);
-            }
-            if self.mem.writable().is_err() {
-                return self.finished_by_looking(at, jobs);
-            }
-            cursor.fetch_max(at + 1, Ordering::SeqCst);
-        }
-    }
-
-    fn finished_by_looking(&self, from: u64, jobs: u64) -> Result<bool> {
-        for job in from..jobs {
-            if !self
-                .job_state(JobId(job as u32))?
-                .is_none_or(JobState::ended)
-            {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Sleeps until a job may be ready, the run is over, or `deadline` passes.
-    pub fn sleep_until_job(&self, deadline: Deadline, bound: std::time::Duration) -> Result<()> {
-        self.mem.writable()?;
-        let until = deadline.or_within(now_ns(), bound);
-        Table::JOBS_BELL.sleep(&self.mem, Some(until), || {
-            let jobs = self.mem.count(Counter::Jobs)?;
-            Ok(ready::first(&self.mem, 0, jobs)?.is_some()
-                || self.phase()? >= Phase::Finishing
-                || self.finished()?)
-        })
     }
 }

@@ -54,8 +54,10 @@ pub(crate) mod header {
     /// Every job below this one has ended.
     pub const UNFINISHED: u64 = 640;
     pub const EVENTS_HEAD: u64 = 704;
+    pub const UPLOADS_BELL: u64 = 768;
+    pub const UPLOADS_SLEEPERS: u64 = 776;
     /// The first byte after the fixed words: the bits of the sets' pieces.
-    pub const END: u64 = 768;
+    pub const END: u64 = 832;
 }
 
 /// What is handed out in order, one after the other.

@@ -28,6 +28,7 @@
 mod admit;
 mod bell;
 mod create;
+mod ended;
 mod error;
 mod etag;
 mod grains;
@@ -43,6 +44,7 @@ mod register;
 mod ring;
 mod set;
 mod sweep;
+mod uploads;
 mod verified;
 mod view;
 mod wait;

@@ -93,6 +93,10 @@ impl Table {
         count: header::FETCH_BELL,
         sleepers: header::FETCH_SLEEPERS,
     };
+    pub(crate) const UPLOADS_BELL: Bell = Bell {
+        count: header::UPLOADS_BELL,
+        sleepers: header::UPLOADS_SLEEPERS,
+    };
 
     fn field(&self, index: u32, field: u64) -> Result<&AtomicU64> {
         if index >= self.mem.layout.limits.processes {
@@ -301,6 +305,7 @@ impl Table {
     pub fn ring_all(&self) -> Result<()> {
         self.mem.writable()?;
         Table::JOBS_BELL.ring(&self.mem, u32::MAX)?;
+        Table::UPLOADS_BELL.ring(&self.mem, u32::MAX)?;
         Table::FETCH_BELL.ring(&self.mem, u32::MAX)
     }
 

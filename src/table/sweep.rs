@@ -107,6 +107,12 @@ impl Table {
                     swept.jobs += 1;
                 }
             }
+            Some(JobState::Uploading)
+                if dead.contains(&word.owner())
+                    && self.hand_upload_on(job, word.owner(), word.attempt())? =>
+            {
+                swept.jobs += 1;
+            }
             // The mover may have died before it told this job, or before it set the bit.
             Some(JobState::Waiting) => self.advance(job)?,
             Some(JobState::Ready) if !seeded(Seed::HintsNotRecomputed) => self.mark_ready(job)?,

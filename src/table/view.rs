@@ -40,6 +40,8 @@ pub struct JobCounts {
     pub ready: u64,
     /// Being run.
     pub running: u64,
+    /// Result on its way to a store.
+    pub uploading: u64,
     /// Result in place.
     pub done: u64,
     /// Given up.
@@ -51,7 +53,7 @@ pub struct JobCounts {
 impl JobCounts {
     /// All jobs, without unfinished records.
     pub fn total(&self) -> u64 {
-        self.waiting + self.ready + self.running + self.done + self.failed
+        self.waiting + self.ready + self.running + self.uploading + self.done + self.failed
     }
 }
 
@@ -85,7 +87,7 @@ pub struct JobView {
     pub state: JobState,
     /// How often it was claimed.
     pub attempt: u32,
-    /// Who runs it.
+    /// Who runs it, or uploads its results.
     pub owner: Owner,
     /// Why it failed.
     pub fault: Option<Fault>,
@@ -137,6 +139,7 @@ impl Table {
                 Some(JobState::Waiting) => &mut counts.waiting,
                 Some(JobState::Ready) => &mut counts.ready,
                 Some(JobState::Running) => &mut counts.running,
+                Some(JobState::Uploading) => &mut counts.uploading,
                 Some(JobState::Done) => &mut counts.done,
                 Some(JobState::Failed) => &mut counts.failed,
             } += 1;

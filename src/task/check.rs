@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::address;
 use super::bands::{SENTINEL2_BANDS, sentinel2_band, sentinel2_band_names};
+use super::destination::Destination;
 use super::document::{LayoutName, TaskSection};
 use super::flags::Flags;
 use super::keys::glob;
@@ -60,7 +62,7 @@ pub(super) fn task(
             .help("use `run` with a program that takes many files, such as gdal_merge.py"));
     }
     let name = name(&section, &places, row)?;
-    let output = output(&section, &places, &processor, &name, row)?;
+    let (output, destination) = output(&section, &places, &processor, &name, row)?;
     let objects = section
         .objects
         .iter()
@@ -98,6 +100,7 @@ pub(super) fn task(
         bands,
         objects,
         output,
+        destination,
         places,
     };
     match layout {
@@ -318,18 +321,19 @@ fn output(
     processor: &Processor,
     task: &str,
     row: &Bound,
-) -> Result<String, JobFileError> {
+) -> Result<(String, Option<Destination>), JobFileError> {
     let place = places.field("output");
-    let output = match &section.output {
-        Some(text) => {
+    let text = section.output.as_deref().unwrap_or("{task}.tif");
+    let (output, destination) = match address::read(text, places, task, section.group_by, row)? {
+        Some((output, destination)) => (output, Some(destination)),
+        None => {
             let known = |name: &str| (name == "task").then(|| task.to_owned());
-            row.filled(text, &place, known)?
+            (row.filled(text, &place, known)?, None)
         }
-        None => format!("{task}.tif"),
     };
     let formula = matches!(processor, Processor::Index(_) | Processor::Expr(_));
     if output.is_empty() && !formula {
-        return Ok(output);
+        return Ok((output, None));
     }
     if !is_result_name(&output) {
         return Err(place
@@ -342,7 +346,7 @@ fn output(
             "a formula's result is a GeoTIFF: {output:?} does not end in \".tif\""
         )));
     }
-    Ok(output)
+    Ok((output, destination))
 }
 
 fn window(section: &TaskSection, places: &TaskPlaces) -> Result<Option<Window>, JobFileError> {

@@ -180,7 +180,9 @@ pub struct TaskSection {
     pub add_offset: Option<f64>,
     /// The result's file name; placeholders: `{task}` and the task's parameters; `{{` is a brace.
     /// Default `<task>.tif`. A command or a function of the caller may have none, which is
-    /// written `""`: then the job is done when it has ended well.
+    /// written `""`: then the job is done when it has ended well. Or where the result is uploaded
+    /// to: `s3://bucket/prefix/{product}/` for the files' own names below a prefix, or a whole
+    /// key, with `{product}`, `{tile}` and `{date}` besides.
     pub output: Option<String>,
     /// One job for all products of the same `tile` or the same sensing `date`, for commands and
     /// processors of your own. Default: one job for each product.

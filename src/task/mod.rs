@@ -5,9 +5,11 @@
 //! the planner writes into the table for each job, and what a worker reads. Nothing here talks to
 //! a store; the formulas of indices come in through [`Formulas`].
 
+mod address;
 mod bands;
 mod check;
 mod decode;
+mod destination;
 mod document;
 mod flags;
 mod keys;
@@ -26,6 +28,7 @@ mod template;
 mod tree;
 
 pub use bands::{SENTINEL2_BANDS, Sentinel2Band, sentinel2_band, sentinel2_band_names};
+pub use destination::Destination;
 pub use document::{
     Document, EndpointSection, GroupBy, LayoutName, OrderName, ProductsSection, Radiometry,
     Resample, SampleSection, StoreSection, TaskSection, WindowSection,
@@ -38,7 +41,7 @@ pub use model::{
 pub use names::is_result_name;
 pub use nearest::nearest;
 pub use parameters::{Parameter, ParametersSection, Row, Values};
-pub use payload::{BandRef, JobPayload, Member, PayloadInput, Role};
+pub use payload::{BandRef, JobPayload, Member, PayloadInput, Role, Upload, Uploaded};
 pub use read::DEFAULT_JOB_FILE;
 pub use schema::json_schema;
 pub use source::{JobFileError, Place, Source};

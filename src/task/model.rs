@@ -12,6 +12,7 @@ use crate::values::bytes;
 use crate::values::connections::Connections;
 use crate::values::order::Order;
 
+use super::destination::Destination;
 use super::document::{GroupBy, Radiometry, Resample};
 use super::parameters::Row;
 use super::source::{JobFileError, Place};
@@ -93,8 +94,10 @@ pub struct Task {
     pub resample: Resample,
     /// From digital numbers to reflectance, for products without metadata.
     pub scale: Option<Scale>,
-    /// The result's file name; empty for none.
+    /// The name of the result's file; empty for none.
     pub output: String,
+    /// Where the result goes in a store; `None`: it stays in the directory of the results.
+    pub destination: Option<Destination>,
     /// Which products a job has in common; `None`: a job for each.
     pub group_by: Option<GroupBy>,
     /// Its parameters; a task with several rows of them is as many tasks.
@@ -334,6 +337,10 @@ impl JobFile {
         let mut names = HashSet::new();
         for task in &self.tasks {
             for file in task.result_files() {
+                let file = match &task.destination {
+                    Some(destination) => destination.of_file(&file),
+                    None => file,
+                };
                 if let Some(other) = owner.insert(file.clone(), &task.name) {
                     let field = if task.places.fields.contains_key("output") {
                         "output"

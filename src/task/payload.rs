@@ -27,10 +27,35 @@ pub struct JobPayload {
     /// Sentences for the user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The result files and where they go in a store, in the order of their uploads; empty where
+    /// they stay on this machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uploads: Vec<Upload>,
     /// What decides the job's result, as a hash: a later run knows by it whether the job is still
     /// the same.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub recipe: String,
+}
+
+/// A file of a result that goes to a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Its name in the directory that the processor writes to.
+    pub file: String,
+    /// Its key.
+    pub key: String,
+}
+
+/// A file of a result as the store has confirmed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    /// `s3://bucket/key`.
+    pub url: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Its ETag without quotes, where the store says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
 }
 
 /// A product of a group.

@@ -43,6 +43,7 @@ impl Task {
             "env": self.env,
             "parameters": self.parameters,
             "group_by": self.group_by,
+            "destination": self.destination.as_ref().map(ToString::to_string),
         })
         .to_string()
     }

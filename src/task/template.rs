@@ -112,6 +112,14 @@ impl Template {
         })
     }
 
+    /// The text before the first placeholder.
+    pub fn head(&self) -> &str {
+        match self.pieces.first() {
+            Some(Piece::Text(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Puts texts in the place of those placeholders that `value` knows.
     #[must_use]
     pub fn bind<F>(mut self, value: F) -> Template
@@ -125,6 +133,13 @@ impl Template {
                 *piece = Piece::Text(text);
             }
         }
+        self.pieces.dedup_by(|next, before| match (before, next) {
+            (Piece::Text(before), Piece::Text(next)) => {
+                before.push_str(next);
+                true
+            }
+            _ => false,
+        });
         self
     }
 

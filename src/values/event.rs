@@ -16,15 +16,25 @@ pub enum Role {
     Server = 5,
     /// Attached from outside.
     Stranger = 6,
+    /// Brings results to a store.
+    Uploader = 7,
 }
 
 impl Role {
     /// From its number.
     pub fn from_bits(bits: u8) -> Option<Role> {
         use Role::*;
-        [Coordinator, Planner, Downloader, Worker, Server, Stranger]
-            .into_iter()
-            .find(|r| *r as u8 == bits)
+        [
+            Coordinator,
+            Planner,
+            Downloader,
+            Worker,
+            Server,
+            Stranger,
+            Uploader,
+        ]
+        .into_iter()
+        .find(|r| *r as u8 == bits)
     }
 
     /// The name used in records and messages.
@@ -36,6 +46,7 @@ impl Role {
             Role::Worker => "worker",
             Role::Server => "server",
             Role::Stranger => "stranger",
+            Role::Uploader => "uploader",
         }
     }
 }
@@ -74,6 +85,11 @@ pub enum EventKind {
     Retry = 14,
     /// A job failed and is to be run again. Value: the fault's bits.
     JobPostponed = 15,
+    /// Its results are complete and wait to be uploaded. Value: the attempt, or 0 if whoever
+    /// uploaded them has died.
+    JobUploading = 16,
+    /// Somebody uploads its results. Value: the attempt.
+    UploadBegun = 17,
 }
 
 impl EventKind {
@@ -96,6 +112,8 @@ impl EventKind {
             Note,
             Retry,
             JobPostponed,
+            JobUploading,
+            UploadBegun,
         ]
         .into_iter()
         .find(|k| *k as u8 == bits)

@@ -43,11 +43,13 @@ pub enum FaultCode {
     UsedUp = 17,
     /// The processor ran longer than its task allows. Detail: seconds.
     TimedOut = 18,
+    /// The result could not be uploaded. Detail: 0.
+    Upload = 19,
 }
 
 impl FaultCode {
     /// All codes, in the order of their numbers.
-    pub const ALL: [FaultCode; 18] = [
+    pub const ALL: [FaultCode; 19] = [
         FaultCode::NotFound,
         FaultCode::Refused,
         FaultCode::Changed,
@@ -66,6 +68,7 @@ impl FaultCode {
         FaultCode::Corrupt,
         FaultCode::UsedUp,
         FaultCode::TimedOut,
+        FaultCode::Upload,
     ];
 
     /// A stable name for records and scripts.
@@ -89,6 +92,7 @@ impl FaultCode {
             FaultCode::Corrupt => "corrupt",
             FaultCode::UsedUp => "used-up",
             FaultCode::TimedOut => "timed-out",
+            FaultCode::Upload => "upload",
         }
     }
 
@@ -126,6 +130,9 @@ impl FaultCode {
             FaultCode::Stopped => "run the same command again to finish",
             FaultCode::TimedOut => {
                 "find out what the processor waits for, or raise the task's `timeout`"
+            }
+            FaultCode::Upload => {
+                "see what the store said, and run again: what is done is not done again"
             }
             FaultCode::Corrupt => {
                 "run again; if the same object fails again, the store's copy of it is damaged: tell whoever runs the store"
@@ -193,6 +200,7 @@ impl fmt::Display for Fault {
             FaultCode::Planning => write!(f, "could not be planned"),
             FaultCode::Stopped => write!(f, "stopped before it was done"),
             FaultCode::TimedOut => write!(f, "the processor ran longer than the {d} s of its task"),
+            FaultCode::Upload => write!(f, "its result could not be uploaded"),
             FaultCode::Corrupt => {
                 write!(f, "its bytes have the wrong checksum (download number {d})")
             }

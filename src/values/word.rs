@@ -12,7 +12,7 @@
 //! * *W*: somebody sleeps until the state changes; *R*: somebody sleeps until a range landed.
 //! * *attempt*: grows with every claim and never shrinks, so a late move of an earlier claim
 //!   fails its compare-and-swap.
-//! * *owner*: who holds the claim while fetching or running, 0 otherwise.
+//! * *owner*: who holds the claim while fetching, running or uploading, 0 otherwise.
 //!
 //! The owner is in the same word so that claiming and naming the claimant are one
 //! compare-and-swap: there is no moment at which a claim has no owner to be swept by.
@@ -54,7 +54,8 @@ impl ObjectState {
     }
 }
 
-/// Life of a job: `waiting → ready → running → done | failed`.
+/// Life of a job: `waiting → ready → running → done | failed`, and where its results go to a
+/// store `running → uploading → done | failed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum JobState {
@@ -68,13 +69,15 @@ pub enum JobState {
     Done = 4,
     /// Given up; the fault says why.
     Failed = 5,
+    /// Its results are complete and go to a store; owned while somebody uploads them.
+    Uploading = 6,
 }
 
 impl JobState {
     /// From the state bits of a word.
     pub fn from_bits(bits: u8) -> Option<JobState> {
         use JobState::*;
-        [Waiting, Ready, Running, Done, Failed]
+        [Waiting, Ready, Running, Done, Failed, Uploading]
             .into_iter()
             .find(|s| *s as u8 == bits)
     }
@@ -87,6 +90,7 @@ impl JobState {
             JobState::Running => "running",
             JobState::Done => "done",
             JobState::Failed => "failed",
+            JobState::Uploading => "uploading",
         }
     }
 
@@ -231,6 +235,6 @@ mod tests {
     fn void_and_senseless_states_are_none() {
         assert_eq!(Word(0).object(), None);
         assert_eq!(Word(7).object(), None);
-        assert_eq!(Word(6).job(), None);
+        assert_eq!(Word(7).job(), None);
     }
 }

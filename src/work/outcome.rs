@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::task::Uploaded;
 use crate::values::{Fault, FaultCode};
 
 /// The outcome of a job.
@@ -17,6 +18,9 @@ pub struct JobResult {
     /// How each of them was when it was put there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub written: Vec<Written>,
+    /// Those that are in a store, as it has confirmed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uploaded: Vec<Uploaded>,
     /// Figures of a native result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<ResultStats>,

@@ -44,9 +44,14 @@ impl Scratch {
         })
     }
 
+    /// Where an attempt at a job writes its result.
+    pub fn place(&self, job: u32, attempt: u32) -> PathBuf {
+        self.root.join(format!("{job}.{attempt}"))
+    }
+
     /// The directory for the result of one attempt at a job.
     pub(super) fn job_dir(&self, job: u32, attempt: u32) -> JobDir {
-        JobDir::at(self.root.join(format!("{job}.{attempt}")))
+        JobDir::at(self.place(job, attempt))
     }
 
     /// Removes everything.

@@ -91,6 +91,7 @@ impl Worker<'_> {
         let number = table.job_task(claim.job)?;
         let slots = table.job_inputs(claim.job)?;
         let mut result = JobResult::default();
+        let mut handed_over = false;
         let outcome = prepare(config, number, &payload).and_then(|(task, payload)| {
             let mut place = config.scratch.job_dir(claim.job.0, claim.attempt);
             let space = Space::new(&self.spare, config.staging, claim, config.jobfile.keep);
@@ -110,7 +111,10 @@ impl Worker<'_> {
             let outcome = process(config, &mut self.commands, &job, &mut result);
             // Without its directory a processor cannot have gone well.
             let made = place.made();
-            place.remove();
+            handed_over = made.is_ok() && outcome.is_ok() && task.destination.is_some();
+            if !handed_over {
+                place.remove();
+            }
             result.scratch_bytes = space.over();
             made.map_err(|e| Failure::output(config.out, &e))?;
             outcome
@@ -138,7 +142,11 @@ impl Worker<'_> {
         table.set_job_result(claim, &text)?;
         let busy = u64::try_from(seconds.as_nanos()).unwrap_or(u64::MAX);
         table.add_figures(0, 0, busy)?;
-        table.finish_job(claim, outcome)?;
+        match handed_over {
+            // If it is somebody else's by now, its files go with the run's other leftovers.
+            true => table.hand_over_job(claim)?,
+            false => table.finish_job(claim, outcome)?,
+        };
         Ok(())
     }
 }
@@ -191,6 +199,9 @@ fn process(
         let (from, to) = (job.place.path().join(&file), out.join(&file));
         if !from.exists() {
             return Err(no_output(job));
+        }
+        if job.task.destination.is_some() {
+            continue;
         }
         let written = Written::of(&from).and_then(|written| {
             place(&from, &to)?;

@@ -83,22 +83,37 @@ impl Drop for Gate {
     }
 }
 
-/// Passes requests on one by one, none of which has a body, and answers as they come.
+/// Passes requests on one by one, and answers as they come.
 fn connect(client: TcpStream, server: TcpStream, state: Arc<(Mutex<State>, Condvar)>) {
     let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     thread::spawn(move || {
-        let mut head = Vec::new();
-        let mut chunk = [0; 4096];
-        while let Ok(n @ 1..) = from.read(&mut chunk) {
-            head.extend_from_slice(&chunk[..n]);
-            if !head.ends_with(b"\r\n\r\n") {
-                continue;
+        let (mut head, mut body) = (Vec::new(), 0);
+        let mut chunk = [0; 65536];
+        'reading: while let Ok(n @ 1..) = from.read(&mut chunk) {
+            let mut rest = &chunk[..n];
+            while let [first, others @ ..] = rest {
+                if body > 0 {
+                    let (now, later) = rest.split_at(body.min(rest.len()));
+                    if to.write_all(now).is_err() {
+                        break 'reading;
+                    }
+                    body -= now.len();
+                    rest = later;
+                    continue;
+                }
+                head.push(*first);
+                rest = others;
+                if head.ends_with(b"\r\n\r\n") {
+                    let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+                    let length = text.lines().find_map(|l| l.strip_prefix("content-length:"));
+                    body = length.map_or(0, |length| length.trim().parse().unwrap());
+                    pass(&String::from_utf8_lossy(&head), &state);
+                    if to.write_all(&head).is_err() {
+                        break 'reading;
+                    }
+                    head.clear();
+                }
             }
-            pass(&String::from_utf8_lossy(&head), &state);
-            if to.write_all(&head).is_err() {
-                break;
-            }
-            head.clear();
         }
         let _ = to.shutdown(Shutdown::Both);
     });

@@ -55,6 +55,10 @@ pub const FAULTS: &[(Seed, &str)] = &[
     (HintsNotRecomputed, "a downloader dies"),
     (HandedOnSilently, "a worker dies"),
     (
+        HandedOverSilently,
+        "a job is handed over while the uploader falls asleep",
+    ),
+    (
         GrainTagUnchecked,
         "a late range of a claim that was released",
     ),

@@ -2,6 +2,7 @@
 #![cfg(feature = "run")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod destinations;
 mod errors;
 mod format;
 mod groups;

@@ -34,3 +34,4 @@ mod resume;
 mod signals;
 mod storm;
 mod strangers;
+mod uploads;

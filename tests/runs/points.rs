@@ -21,6 +21,10 @@ index = "ndvi"
 [[task]]
 name = "copy"
 run = ["cp", "{B05}", "{out}"]
+[[task]]
+name = "up"
+run = ["cp", "{B04}", "{out}"]
+output = "s3://results/{product}/"
 "#;
 
 #[test]
@@ -34,15 +38,20 @@ fn a_death_at_any_point_changes_nothing() {
     };
     write_sample(&bucket, &spec).unwrap();
     sandbox.job_file(JOBS);
+    let store = sandbox.path("served/results");
+    fs::create_dir(&store).unwrap();
     sandbox.coord().serve().expect(0);
-    let expected = results(&sandbox.path("out"));
-    assert_eq!(expected.len(), 6);
+    let expected = [results(&sandbox.path("out")), results(&store)];
+    assert_eq!(expected.each_ref().map(BTreeMap::len), [6, 2]);
     let mut wrong = Vec::new();
     for (point, roles) in POINTS {
         for role in roles.split(' ') {
             for name in ["out", ".cotec", "dead"] {
                 let path = sandbox.path(name);
                 let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+            }
+            for product in fs::read_dir(&store).unwrap().flatten() {
+                fs::remove_dir_all(product.path()).unwrap();
             }
             let once = sandbox.path("dead");
             let outcome = sandbox
@@ -59,12 +68,12 @@ fn a_death_at_any_point_changes_nothing() {
                 say(format!("it ended otherwise\n{outcome}"));
                 continue;
             }
-            if results(&sandbox.path("out")) != expected {
+            if [results(&sandbox.path("out")), results(&store)] != expected {
                 say("the results differ".to_owned());
             }
             let summary = outcome.summary();
             let (jobs, objects) = (&summary["jobs"], &summary["objects"]);
-            if jobs["done"] != 4 || jobs["total"] != 4 || objects["ready"] != objects["total"] {
+            if jobs["done"] != 6 || jobs["total"] != 6 || objects["ready"] != objects["total"] {
                 say(format!(
                     "the totals do not add up: jobs {jobs}, objects {objects}"
                 ));

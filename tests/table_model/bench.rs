@@ -30,7 +30,7 @@ pub struct Bench {
     /// A read-only attachment, through which everything is looked at.
     pub reader: Table,
     objects: Vec<(usize, ObjectClaim)>,
-    jobs: Vec<(usize, JobClaim)>,
+    pub jobs: Vec<(usize, JobClaim)>,
     cursor: u32,
     events: EventReader,
     /// Events of the model that the reader has passed, and how many of them were lost.
@@ -96,7 +96,7 @@ impl Bench {
     }
 
     /// The answers of both, which must be the same or the same refusal.
-    fn agree<T: PartialEq + Debug>(
+    pub fn agree<T: PartialEq + Debug>(
         &mut self,
         table: Result<T, TableError>,
         model: Result<T, Refusal>,
@@ -166,29 +166,17 @@ impl Bench {
             | Step::ReleaseObject(_)
             | Step::PublishRange { .. }
             | Step::ForgetLanded(_) => return self.use_object(who, step),
-            Step::SetResult { .. } | Step::FinishJob { .. } | Step::PostponeJob { .. } => {
-                return self.use_job(who, step);
-            }
+            Step::SetResult { .. }
+            | Step::FinishJob { .. }
+            | Step::PostponeJob { .. }
+            | Step::HandOver { .. } => return self.use_job(who, step),
+            Step::ClaimUpload(from) => self.claim_upload(by, *from)?,
             Step::HoldJobs => {
                 self.model.held = true;
                 self.agree(table.hold_jobs(), Ok(()))?;
             }
-            Step::AdmitJob(job) => {
-                let jobs = self.model.jobs.len();
-                if jobs > 0 {
-                    let job = usize::from(*job) % jobs;
-                    self.model.admit_job(member, job);
-                    self.agree(table.admit_job(JobId(job as u32)), Ok(()))?;
-                }
-            }
-            Step::RefuseJob(job, fault) => {
-                let jobs = self.model.jobs.len();
-                if jobs > 0 {
-                    let job = usize::from(*job) % jobs;
-                    let model = self.model.refuse_job(member, job, *fault);
-                    self.agree(table.refuse_job(JobId(job as u32), *fault), Ok(model))?;
-                }
-            }
+            Step::AdmitJob(job) => self.admit_job(by, *job)?,
+            Step::RefuseJob(job, fault) => self.refuse_job(by, *job, *fault)?,
             Step::LookOn(job) => {
                 let jobs = self.model.jobs.len();
                 if jobs > 0 {
@@ -469,7 +457,8 @@ impl Bench {
     fn use_job(&mut self, who: u8, step: &Step) -> Told {
         let (Step::SetResult { claim, .. }
         | Step::FinishJob { claim, .. }
-        | Step::PostponeJob { claim, .. }) = step
+        | Step::PostponeJob { claim, .. }
+        | Step::HandOver { claim }) = step
         else {
             return Ok(());
         };
@@ -488,6 +477,7 @@ impl Bench {
                 let model = self.model.postpone_job(member, claim, *fault);
                 self.agree(table.postpone_job(claim, *fault), Ok(model))?;
             }
+            Step::HandOver { .. } => self.hand_over(by, claim)?,
             Step::FinishJob { fault, .. } => {
                 let outcome = fault.map_or(Ok(()), Err);
                 let model = self.model.finish_job(member, claim, outcome);

@@ -63,6 +63,10 @@ pub enum Step {
         claim: u8,
         fault: Fault,
     },
+    HandOver {
+        claim: u8,
+    },
+    ClaimUpload(u8),
     LookOn(u8),
     /// From here on jobs wait until they are admitted.
     HoldJobs,
@@ -238,6 +242,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (recent(), proptest::option::weighted(0.3, fault()))
             .prop_map(|(claim, fault)| Step::FinishJob { claim, fault }),
         1 => (recent(), fault()).prop_map(|(claim, fault)| Step::PostponeJob { claim, fault }),
+        2 => recent().prop_map(|claim| Step::HandOver { claim }),
+        2 => any::<u8>().prop_map(Step::ClaimUpload),
         1 => any::<u8>().prop_map(Step::LookOn),
         3 => any::<u8>().prop_map(Step::AdmitJob),
         1 => (any::<u8>(), fault()).prop_map(|(job, fault)| Step::RefuseJob(job, fault)),

@@ -11,6 +11,7 @@ mod model;
 mod reached;
 mod records;
 mod totals;
+mod uploads;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence};

@@ -65,7 +65,7 @@ impl Model {
         }
     }
 
-    fn happened(&mut self, by: Member, kind: EventKind, id: usize, value: u64) {
+    pub fn happened(&mut self, by: Member, kind: EventKind, id: usize, value: u64) {
         self.events.push(Happened {
             kind,
             role: by.role,
@@ -435,13 +435,13 @@ impl Model {
         }
     }
 
-    fn runs(&self, by: Member, claim: JobClaim) -> bool {
+    pub fn runs(&self, by: Member, claim: JobClaim) -> bool {
         let job = &self.jobs[claim.job.0 as usize];
         job.state == JobState::Running && job.owner == by.owner && job.attempt == claim.attempt
     }
 
     pub fn finish_job(&mut self, by: Member, claim: JobClaim, outcome: Result<(), Fault>) -> bool {
-        if !self.runs(by, claim) {
+        if !self.holds(by, claim) {
             return false;
         }
         let job = claim.job.0 as usize;
@@ -472,7 +472,7 @@ impl Model {
         if result.len() > Limits::PAYLOAD_BYTES {
             return Err(Refusal::TooLong("job result"));
         }
-        if self.runs(by, claim) {
+        if self.holds(by, claim) {
             self.room_for_text(words(result.len()))?;
             self.text_words += words(result.len());
             self.jobs[claim.job.0 as usize].result =
@@ -520,6 +520,12 @@ impl Model {
             // One that was postponed goes on at once.
             self.look_on(by, job);
             let record = &mut self.jobs[job];
+            if record.state == JobState::Uploading && dead.contains(&record.owner) {
+                record.owner = Owner::NONE;
+                self.happened(by, EventKind::JobUploading, job, 0);
+                swept.jobs += 1;
+                continue;
+            }
             if record.state != JobState::Running || !dead.contains(&record.owner) {
                 continue;
             }

@@ -50,7 +50,7 @@ impl Reached {
 
     pub fn assert_all(&self) {
         assert_eq!(self.object_states.len(), 5);
-        assert_eq!(self.job_states.len(), 5);
+        assert_eq!(self.job_states.len(), 6);
         for what in [
             "objects",
             "jobs",

@@ -31,6 +31,7 @@ impl Model {
                 JobState::Waiting => &mut counts.waiting,
                 JobState::Ready => &mut counts.ready,
                 JobState::Running => &mut counts.running,
+                JobState::Uploading => &mut counts.uploading,
                 JobState::Done => &mut counts.done,
                 JobState::Failed => &mut counts.failed,
             } += 1;

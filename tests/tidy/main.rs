@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 7] = [
     &["sys"],
     &["table", "store"],
     &["raster", "task", "schedule"],
-    &["plan", "fetch", "work"],
+    &["plan", "fetch", "work", "upload"],
     &["coord"],
     &["cli"],
 ];

@@ -9,6 +9,7 @@ mod names;
 mod objects;
 mod ranges;
 mod ring;
+mod uploads;
 
 /// All scenarios.
 pub fn all() -> Vec<Scenario> {
@@ -20,6 +21,7 @@ pub fn all() -> Vec<Scenario> {
         bells::SCENARIOS,
         deaths::SCENARIOS,
         ring::SCENARIOS,
+        uploads::SCENARIOS,
     ]
     .concat()
 }

@@ -152,7 +152,7 @@ pub const SLOW: [Operation; 6] = [
     }),
 ];
 
-pub const QUICK: [Operation; 66] = [
+pub const QUICK: [Operation; 69] = [
     ("look", |_, t| look(t)),
     ("object", |g, t| t.object(g.slot()).map(drop)),
     ("object_state", |g, t| t.object_state(g.slot()).map(drop)),
@@ -299,6 +299,13 @@ pub const QUICK: [Operation; 66] = [
     }),
     ("finish_job", |g, t| {
         t.finish_job(g.job_claim(), Ok(())).map(drop)
+    }),
+    ("hand_over_job", |g, t| {
+        t.hand_over_job(g.job_claim()).map(drop)
+    }),
+    ("claim_upload", |g, t| t.claim_upload(g.job()).map(drop)),
+    ("sleep_until_upload", |_, t| {
+        t.sleep_until_upload(std::time::Duration::ZERO)
     }),
     ("postpone_job", |g, t| {
         let fault = g.fault();

@@ -29,6 +29,8 @@ use cotec::task::{Flags, JobFile};
 use cotec::values::{JobState, Limits};
 use cotec::work::Job;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use nix::sys::wait::waitpid;
 
 const PRODUCTS: usize = 10;
@@ -53,23 +55,39 @@ fn main() {
         }
         if wanted("command") {
             let (mut ratios, mut each, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+            let mut cpu = Vec::new();
             for _ in 0..ROUNDS {
+                let at = cpu_seconds();
                 let before = spawn_loop(workers, 5_000);
+                let between = cpu_seconds();
                 let (us, lines) = jobs(workers, 10_000, "run = [\"/bin/true\"]\n");
                 assert!(lines >= 10_000);
+                let then = cpu_seconds();
                 let alone = (before + spawn_loop(workers, 5_000)) / 2.0;
+                cpu.push((then - between) / (between - at + cpu_seconds() - then));
                 ratios.push(us / alone);
                 each.push(us);
                 bare.push(alone);
             }
             println!(
-                "/bin/true, {workers} worker(s), 10000 jobs: {:.0} us a job, {:.0} in a bare loop of posix_spawn and waitpid in {workers} process(es), ratio {:.3}, median of {ratios:.3?}",
+                "/bin/true, {workers} worker(s), 10000 jobs: {:.0} us a job, {:.0} in a bare loop of posix_spawn and waitpid in {workers} process(es), ratio {:.3}, median of {ratios:.3?}; processor time of the whole run, with its planning and download, to that of the loops: {:.3}",
                 median(&each),
                 median(&bare),
-                median(&ratios)
+                median(&ratios),
+                median(&cpu)
             );
         }
     }
+}
+
+/// Of this process and of all that it has waited for.
+fn cpu_seconds() -> f64 {
+    let of = |who| {
+        let usage = getrusage(who).unwrap();
+        let time = usage.user_time() + usage.system_time();
+        time.num_microseconds() as f64 / 1e6
+    };
+    of(UsageWho::RUSAGE_SELF) + of(UsageWho::RUSAGE_CHILDREN)
 }
 
 fn median(values: &[f64]) -> f64 {

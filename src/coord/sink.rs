@@ -75,7 +75,11 @@ impl PlanSink for TableSink {
             inputs: &inputs,
             payload: &payload,
         };
-        self.table.register_job(&spec).map(|_| ()).map_err(register)
+        let registered = match job.at_once {
+            true => self.table.register_job_at_once(&spec),
+            false => self.table.register_job(&spec),
+        };
+        registered.map(|_| ()).map_err(register)
     }
 
     fn done_before(&self, name: &str, task: u32, payload: &JobPayload) -> Result<bool, PlanError> {

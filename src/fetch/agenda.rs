@@ -143,6 +143,7 @@ impl Upcoming {
                     if let Some(limited) = &mut self.limited {
                         limited.admit(table, landed, &mut self.agenda, JobId(job))?;
                     }
+                    table.start_at_once(JobId(job))?;
                 }
                 Next::Recycle(slots) => {
                     let Some(limited) = &mut self.limited else {

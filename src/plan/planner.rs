@@ -447,6 +447,7 @@ impl Run<'_> {
             task: number,
             inputs: &inputs,
             bytes,
+            at_once: task.at_once,
             payload: &payload,
         })
     }

@@ -16,6 +16,8 @@ pub struct PlannedJob<'a> {
     pub inputs: &'a [u32],
     /// The sizes of the inputs together.
     pub bytes: u64,
+    /// Whether it may be run before its inputs are there.
+    pub at_once: bool,
     /// What the worker needs.
     pub payload: &'a JobPayload,
 }

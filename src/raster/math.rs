@@ -10,13 +10,17 @@ use super::error::RasterError;
 use super::expr::{Expr, ExprError};
 use super::expr_eval::Scratch;
 use super::geo::{Grid, Window};
+use super::incoming::Incoming;
 use super::indices::{ColorScale, IndexDef};
 use super::quicklook;
-use super::read::read_band;
 use super::resample::{Resample, Resampler, RowScratch, task_grid};
+use super::source::{Source, Whole};
 
 /// Rows that one thread computes at a time.
 const ROWS: usize = 16;
+/// Rows that are computed together while bands are landing: a multiple of [`ROWS`], so that the
+/// figures are summed in the same order.
+const ROWS_AT_A_TIME: usize = 16 * ROWS;
 
 /// How digital numbers become reflectance: `(dn + add_offset) / quantification`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -117,6 +121,52 @@ pub fn band_math(
     out_png: &Path,
     threads: usize,
 ) -> Result<BandStats, RasterError> {
+    with_threads(threads, || {
+        let inputs = inputs(&spec.expr, bands)?;
+        let sources = inputs.iter().map(|input| {
+            Whole::open(&input.path).map_err(|e| RasterError::io(&input.path, "read", e))
+        });
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let sources = sources.iter().map(|source| source as &dyn Source);
+        let inputs = inputs.into_iter().zip(sources).collect();
+        write(spec, compute(spec, inputs, None)?, out_tif, out_png)
+    })
+}
+
+/// As [`band_math`], over bands that are still landing: `sources` has one for each of `bands`. Rows
+/// are computed as soon as the tiles that they need are there; `progress` is told how many are.
+/// The results are the same, byte for byte.
+///
+/// # Errors
+/// As [`band_math`].
+pub fn band_math_while_landing(
+    spec: &BandMath,
+    bands: &[BandInput],
+    sources: &[&dyn Source],
+    progress: &(dyn Fn(u32) + Sync),
+    (out_tif, out_png): (&Path, &Path),
+    threads: usize,
+) -> Result<BandStats, RasterError> {
+    with_threads(threads, || {
+        let named = |input: &&BandInput| bands.iter().position(|band| band.name == input.name);
+        let inputs = inputs(&spec.expr, bands)?;
+        let inputs = inputs
+            .into_iter()
+            .filter_map(|input| Some((input, *sources.get(named(&input)?)?)))
+            .collect();
+        write(
+            spec,
+            compute(spec, inputs, Some(progress))?,
+            out_tif,
+            out_png,
+        )
+    })
+}
+
+fn with_threads<T: Send>(
+    threads: usize,
+    work: impl FnOnce() -> Result<T, RasterError> + Send,
+) -> Result<T, RasterError> {
     let threads = threads.max(1);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -125,21 +175,27 @@ pub fn band_math(
             threads,
             what: e.to_string(),
         })?;
-    pool.install(|| {
-        let (grid, values, stats) = compute(spec, bands)?;
-        let cog = Cog {
-            width: grid.width as usize,
-            height: grid.height as usize,
-            samples: &values,
-            geo: grid.geo.as_ref(),
-            nodata: "nan",
-            overview: Overview::Mean,
-            deflate: Deflate::Fast,
-        };
-        cog.write(out_tif)?;
-        quicklook::write(out_png, grid.width as usize, &values, spec.colors)?;
-        Ok(stats)
-    })
+    pool.install(work)
+}
+
+fn write(
+    spec: &BandMath,
+    (grid, values, stats): (Grid, Vec<f32>, BandStats),
+    out_tif: &Path,
+    out_png: &Path,
+) -> Result<BandStats, RasterError> {
+    let cog = Cog {
+        width: grid.width as usize,
+        height: grid.height as usize,
+        samples: &values,
+        geo: grid.geo.as_ref(),
+        nodata: "nan",
+        overview: Overview::Mean,
+        deflate: Deflate::Fast,
+    };
+    cog.write(out_tif)?;
+    quicklook::write(out_png, grid.width as usize, &values, spec.colors)?;
+    Ok(stats)
 }
 
 /// The inputs the expression names, in its order.
@@ -155,12 +211,13 @@ fn inputs<'a>(expr: &Expr, bands: &'a [BandInput]) -> Result<Vec<&'a BandInput>,
         .collect()
 }
 
+/// Computes all rows; where `progress` wants to know, some at a time as the bands come in.
 fn compute(
     spec: &BandMath,
-    bands: &[BandInput],
+    inputs: Vec<(&BandInput, &dyn Source)>,
+    progress: Option<&(dyn Fn(u32) + Sync)>,
 ) -> Result<(Grid, Vec<f32>, BandStats), RasterError> {
-    let inputs = inputs(&spec.expr, bands)?;
-    if let Some(input) = inputs.iter().find(|i| {
+    if let Some((input, _)) = inputs.iter().find(|(i, _)| {
         i.scale
             .is_some_and(|s| s.quantification == 0.0 || !s.quantification.is_finite())
     }) {
@@ -169,44 +226,64 @@ fn compute(
             "its quantification is 0 or not a finite number",
         ));
     }
-    let rasters: Vec<Raster> = inputs
+    let mut bands: Vec<Incoming<'_>> = inputs
         .par_iter()
-        .map(|i| read_band(&i.path))
+        .map(|(input, source)| Incoming::open(&input.path, *source))
         .collect::<Result<_, _>>()?;
     let named: Vec<(&str, &Raster)> = inputs
         .iter()
-        .map(|i| i.name.as_str())
-        .zip(&rasters)
+        .zip(&bands)
+        .map(|((input, _), band)| (input.name.as_str(), &band.raster))
         .collect();
     let grid = task_grid(&named, spec.resolution)?;
     let window = grid
         .pixels(spec.window.as_ref())
         .map_err(RasterError::Grid)?;
-    let views: Vec<View> = inputs
+    let needed: Vec<Vec<u32>> = bands
         .iter()
-        .zip(&rasters)
-        .map(|(input, raster)| View {
-            pixels: Resampler::new(raster, &grid, window, spec.resample),
-            scale: input.scale,
-        })
+        .map(|band| Resampler::new(&band.raster, &grid, window, spec.resample).last_rows())
         .collect();
 
-    let width = window.width as usize;
-    let mut values = vec![f32::NAN; width * window.height as usize];
-    let partial: Vec<Sums> = values
-        .par_chunks_mut(width * ROWS)
-        .enumerate()
-        .map_init(Work::default, |work, (block, rows)| {
-            let mut sums = Sums::default();
-            for (row, out) in (block * ROWS..).zip(rows.chunks_mut(width)) {
-                work.row(&spec.expr, &views, row, out);
-                sums.add(out);
-            }
-            sums
-        })
-        .collect();
+    let (width, height) = (window.width as usize, window.height as usize);
+    let at_a_time = progress.map_or(height, |_| ROWS_AT_A_TIME);
+    let mut values = vec![f32::NAN; width * height];
     // Summed in order, so that the figures do not depend on the number of threads.
-    let sums = partial.iter().fold(Sums::default(), Sums::merge);
+    let mut sums = Sums::default();
+    for (block, values) in values.chunks_mut(width * at_a_time).enumerate() {
+        let rows = block * at_a_time..block * at_a_time + values.len() / width;
+        bands
+            .par_iter_mut()
+            .zip(&needed)
+            .try_for_each(|(band, needed)| {
+                let needed = needed.get(rows.clone()).unwrap_or_default();
+                band.decode_to(needed.iter().copied().max().unwrap_or(0))
+            })?;
+        let views: Vec<View> = inputs
+            .iter()
+            .zip(&bands)
+            .map(|((input, _), band)| View {
+                pixels: Resampler::new(&band.raster, &grid, window, spec.resample),
+                scale: input.scale,
+            })
+            .collect();
+        let partial: Vec<Sums> = values
+            .par_chunks_mut(width * ROWS)
+            .enumerate()
+            .map_init(Work::default, |work, (block, part)| {
+                let mut sums = Sums::default();
+                let from = rows.start + block * ROWS;
+                for (row, out) in (from..).zip(part.chunks_mut(width)) {
+                    work.row(&spec.expr, &views, row, out);
+                    sums.add(out);
+                }
+                sums
+            })
+            .collect();
+        sums = partial.iter().fold(sums, Sums::merge);
+        if let Some(progress) = progress {
+            progress(u32::try_from(rows.end).unwrap_or(u32::MAX));
+        }
+    }
     let cut = grid.cut(window);
     let stats = sums.stats(&cut);
     Ok((cut, values, stats))

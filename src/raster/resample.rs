@@ -258,6 +258,15 @@ impl<'a> Resampler<'a> {
         }
     }
 
+    /// For each row of the window the last row of the band that it takes its values from.
+    pub fn last_rows(&self) -> Vec<u32> {
+        let last = |taps: &Taps| taps.first + taps.count.saturating_sub(1);
+        self.rows
+            .iter()
+            .map(|row| row.as_ref().map_or(0, last))
+            .collect()
+    }
+
     /// Writes row `row` of the window to `out`: digital numbers, NaN for nodata.
     pub fn row(&self, row: usize, out: &mut [f64], scratch: &mut RowScratch) {
         let width = self.raster.width as usize;

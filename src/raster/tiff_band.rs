@@ -1,6 +1,5 @@
 //! Reads the first band of a TIFF or BigTIFF: striped or tiled, any predictor, chunky or planar.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
@@ -10,30 +9,36 @@ use tiff::{ColorType, TiffError};
 
 use super::band::{MAX_SAMPLES, Raster, Samples, check_size};
 use super::error::RasterError;
+use super::source::{Reader, Source};
 use super::tiff_chunks::Chunks;
 use super::tiff_geo;
 
-/// Reads the first band of the first image of `path`.
-pub(crate) fn read(path: &Path) -> Result<Raster, RasterError> {
-    let file = File::open(path).map_err(|e| RasterError::io(path, "read", e))?;
-    let mut decoder = open(path, BufReader::with_capacity(1 << 16, &file))?;
+/// The first band of the first image: its samples zero, and where they are; or its samples, where
+/// another than [`Chunks`] has to read them.
+pub(crate) fn begin(
+    path: &Path,
+    source: &dyn Source,
+) -> Result<(Raster, Option<Chunks>), RasterError> {
+    let reader = Reader::new(source).map_err(|e| RasterError::io(path, "read", e))?;
+    let mut decoder = open(path, BufReader::with_capacity(1 << 16, reader))?;
     let (width, height) = decoder.dimensions().map_err(|e| decode_error(path, e))?;
     let samples_per_pixel = u64::from(samples_per_pixel(&mut decoder));
     check_size(path, width.into(), height.into(), samples_per_pixel)?;
     let geo = tiff_geo::read(path, &mut decoder)?;
     let nodata = tiff_geo::nodata(&mut decoder);
     let chunks = Chunks::of(&mut decoder, width, height);
-    let samples = match chunks.and_then(|c| c.read(path, &file)) {
-        Some(samples) => samples?,
-        None => read_first_band(path, &mut decoder, width, height)?,
+    let (samples, chunks) = match chunks.and_then(|c| Some((c.zeros()?, c))) {
+        Some((zeros, chunks)) => (zeros, Some(chunks)),
+        None => (read_first_band(path, &mut decoder, width, height)?, None),
     };
-    Ok(Raster {
+    let raster = Raster {
         width,
         height,
         samples,
         geo,
         nodata,
-    })
+    };
+    Ok((raster, chunks))
 }
 
 /// A decoder that allocates no more than the limits allow, whatever the file claims.

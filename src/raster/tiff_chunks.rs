@@ -1,8 +1,7 @@
 //! Reads the first band of a TIFF tile by tile or strip by strip, in parallel.
 
-use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -11,6 +10,7 @@ use tiff::tags::{ByteOrder, Tag};
 
 use super::band::{MAX_SAMPLES, Samples};
 use super::error::RasterError;
+use super::source::Source;
 use super::tiff_codec::Packing;
 
 /// Where the tiles or strips of an image are and how they are stored.
@@ -82,43 +82,74 @@ impl Chunks {
         known.then_some(chunks)
     }
 
-    /// Reads all samples of the first band; `None` where the sample type is another's to read.
-    pub fn read(&self, path: &Path, file: &File) -> Option<Result<Samples, RasterError>> {
+    /// As many zeros as the band has samples; `None` where the sample type is another's to read.
+    pub fn zeros(&self) -> Option<Samples> {
+        let size = self.width * self.height;
         Some(match (self.format, self.packing.sample_bytes) {
-            (1, 1) => self.band(path, file, |[b]| b).map(Samples::U8),
-            (2, 1) => self
-                .band(path, file, |b| i16::from(i8::from_le_bytes(b)))
-                .map(Samples::I16),
-            (1, 2) => self.band(path, file, u16::from_le_bytes).map(Samples::U16),
-            (2, 2) => self.band(path, file, i16::from_le_bytes).map(Samples::I16),
-            (1, 4) => self.band(path, file, u32::from_le_bytes).map(Samples::U32),
-            (2, 4) => self.band(path, file, i32::from_le_bytes).map(Samples::I32),
-            (3, 4) => self.band(path, file, f32::from_le_bytes).map(Samples::F32),
-            (3, 8) => self.band(path, file, f64::from_le_bytes).map(Samples::F64),
+            (1, 1) => Samples::U8(vec![0; size]),
+            (1, 2) => Samples::U16(vec![0; size]),
+            (2, 1 | 2) => Samples::I16(vec![0; size]),
+            (1, 4) => Samples::U32(vec![0; size]),
+            (2, 4) => Samples::I32(vec![0; size]),
+            (3, 4) => Samples::F32(vec![0.0; size]),
+            (3, 8) => Samples::F64(vec![0.0; size]),
             _ => return None,
         })
     }
 
-    fn band<const N: usize, T: Copy + Default + Send>(
+    /// The row of tiles that holds a row of the image; the last for all beyond.
+    pub fn row_of(&self, row: u32) -> usize {
+        (row as usize).min(self.height.saturating_sub(1)) / self.chunk.1
+    }
+
+    /// Reads some rows of tiles into the samples, which are [`Chunks::zeros`] at first.
+    pub fn read(
         &self,
         path: &Path,
-        file: &File,
+        source: &dyn Source,
+        rows: Range<usize>,
+        samples: &mut Samples,
+    ) -> Result<(), RasterError> {
+        let from = (path, source);
+        match (self.packing.sample_bytes, samples) {
+            (1, Samples::U8(band)) => self.rows(from, rows, band, |[b]| b),
+            (1, Samples::I16(band)) => {
+                self.rows(from, rows, band, |b| i16::from(i8::from_le_bytes(b)))
+            }
+            (_, Samples::U16(band)) => self.rows(from, rows, band, u16::from_le_bytes),
+            (_, Samples::I16(band)) => self.rows(from, rows, band, i16::from_le_bytes),
+            (_, Samples::U32(band)) => self.rows(from, rows, band, u32::from_le_bytes),
+            (_, Samples::I32(band)) => self.rows(from, rows, band, i32::from_le_bytes),
+            (_, Samples::F32(band)) => self.rows(from, rows, band, f32::from_le_bytes),
+            (_, Samples::F64(band)) => self.rows(from, rows, band, f64::from_le_bytes),
+            _ => Err(RasterError::decode(path, "the samples are of another type")),
+        }
+    }
+
+    fn rows<const N: usize, T: Copy + Send>(
+        &self,
+        (path, source): (&Path, &dyn Source),
+        rows: Range<usize>,
+        band: &mut [T],
         sample: impl Fn([u8; N]) -> T + Sync,
-    ) -> Result<Vec<T>, RasterError> {
-        let mut band = vec![T::default(); self.width * self.height];
+    ) -> Result<(), RasterError> {
         // Rows of tiles are apart in the band, so each can be filled on its own.
-        let rows = self.chunk.1.min(self.height);
-        band.par_chunks_mut(self.width * rows)
+        let size = self.width * self.chunk.1.min(self.height);
+        let begin = (rows.start * size).min(band.len());
+        let end = (rows.end * size).min(band.len());
+        band[begin..end]
+            .par_chunks_mut(size)
             .enumerate()
-            .try_for_each(|(row, band)| self.row_of_chunks(path, file, row, band, &sample))?;
-        Ok(band)
+            .try_for_each(|(row, band)| {
+                self.row_of_chunks(path, source, rows.start + row, band, &sample)
+            })
     }
 
     /// Fills `band`, the image's rows that the `row`-th row of tiles covers.
     fn row_of_chunks<const N: usize, T: Copy>(
         &self,
         path: &Path,
-        file: &File,
+        source: &dyn Source,
         row: usize,
         band: &mut [T],
         sample: &impl Fn([u8; N]) -> T,
@@ -127,7 +158,7 @@ impl Chunks {
         // A tile is whole even where the image is not; the last strip is cut to the image.
         let stored_rows = if self.tiled { self.chunk.1 } else { rows };
         for column in 0..across {
-            let Some(bytes) = self.chunk_bytes(path, file, row * across + column, stored_rows)?
+            let Some(bytes) = self.chunk_bytes(path, source, row * across + column, stored_rows)?
             else {
                 continue;
             };
@@ -150,7 +181,7 @@ impl Chunks {
     fn chunk_bytes(
         &self,
         path: &Path,
-        file: &File,
+        source: &dyn Source,
         index: usize,
         rows: usize,
     ) -> Result<Option<Vec<u8>>, RasterError> {
@@ -170,10 +201,9 @@ impl Chunks {
             .0
             .saturating_mul(self.packing.sample_bytes * self.packing.samples_per_pixel);
         let size = row.saturating_mul(rows);
-        let file_length = file
-            .metadata()
-            .map_err(|e| RasterError::io(path, "read", e))?
-            .len();
+        let file_length = source
+            .size()
+            .map_err(|e| RasterError::io(path, "read", e))?;
         if size as u64 > MAX_SAMPLES {
             return Err(RasterError::too_large(
                 path,
@@ -188,7 +218,8 @@ impl Chunks {
         // Nothing that is packed needs much more room than what it holds.
         let length = length.min(2 * size as u64 + 1024);
         let mut packed = vec![0; length as usize];
-        file.read_exact_at(&mut packed, offset)
+        source
+            .read_exact_at(&mut packed, offset)
             .map_err(|e| RasterError::io(path, "read", e))?;
         self.packing
             .unpack(&packed, size, row)

@@ -30,6 +30,8 @@ const NAME: u64 = 16;
 const PAYLOAD: u64 = 24;
 pub(crate) const NODES: u64 = 32;
 pub(crate) const TASK: u64 = 40;
+/// In the word of a job's task: it may be started before its inputs are there.
+pub(crate) const AT_ONCE: u64 = 1 << 33;
 const RESULT: u64 = 48;
 
 /// The number of a job, which is also its place in the order: lower ones are run first.
@@ -161,7 +163,14 @@ impl Table {
     /// Registers a job. A name that is registered already keeps its job, so a planner that is
     /// started again may register everything again.
     pub fn register_job(&self, spec: &JobSpec<'_>) -> Result<JobId> {
-        let job = self.find_or_write_job(spec, None)?;
+        let job = self.find_or_write_job(spec, None, false)?;
+        self.open_job(job)?;
+        Ok(job)
+    }
+
+    /// Registers a job that may be [started](Table::start_at_once) before its inputs are there.
+    pub fn register_job_at_once(&self, spec: &JobSpec<'_>) -> Result<JobId> {
+        let job = self.find_or_write_job(spec, None, true)?;
         self.open_job(job)?;
         Ok(job)
     }
@@ -174,7 +183,7 @@ impl Table {
         outcome: std::result::Result<(), Fault>,
         result: &[u8],
     ) -> Result<JobId> {
-        let job = self.find_or_write_job(spec, Some((outcome, result)))?;
+        let job = self.find_or_write_job(spec, Some((outcome, result)), false)?;
         let (state, kind, value) = match outcome {
             Ok(()) => (JobState::Done, EventKind::JobDone, 1),
             Err(fault) => (JobState::Failed, EventKind::JobFailed, fault.to_bits()),
@@ -194,6 +203,7 @@ impl Table {
         &self,
         spec: &JobSpec<'_>,
         ended: Option<(std::result::Result<(), Fault>, &[u8])>,
+        at_once: bool,
     ) -> Result<JobId> {
         self.mem.writable()?;
         let result = ended.map_or(0, |(_, result)| result.len());
@@ -218,7 +228,7 @@ impl Table {
                 let inputs = spec.inputs.len() as u64;
                 self.mem.room(Counter::Nodes, inputs, Region::Nodes, NODE)?;
                 set::back(&self.mem, place, hash)?;
-                let made = self.write_job(spec)?;
+                let made = self.write_job(spec, at_once)?;
                 if let Some((outcome, result)) = ended {
                     let text = self.mem.put_text(result)?;
                     self.job_word(made, RESULT)?
@@ -237,7 +247,7 @@ impl Table {
 
     /// Writes a record that nobody can find yet and links its inputs. Its word stays void, so
     /// whoever comes along a link passes it by.
-    fn write_job(&self, spec: &JobSpec<'_>) -> Result<JobId> {
+    fn write_job(&self, spec: &JobSpec<'_>, at_once: bool) -> Result<JobId> {
         for slot in spec.inputs {
             self.load_slot(*slot)?;
         }
@@ -254,7 +264,10 @@ impl Table {
             (NAME, name.pack()),
             (PAYLOAD, payload.pack()),
             (NODES, first | count << 32),
-            (TASK, spec.task.into()),
+            (
+                TASK,
+                u64::from(spec.task) | if at_once { AT_ONCE } else { 0 },
+            ),
         ] {
             self.job_word(job, field)?.store(value, Ordering::Release);
         }
@@ -435,21 +448,6 @@ impl Table {
             self.mark_ready(job)?;
         }
         Ok(())
-    }
-
-    /// An input may have been evicted since the job became ready: then it waits again.
-    fn inputs_still_ready(&self, claim: JobClaim, me: Owner) -> Result<bool> {
-        for slot in self.job_inputs(claim.job)? {
-            if self.object_state(slot)? == Some(ObjectState::Ready) {
-                continue;
-            }
-            self.look_from_the_start(claim.job)?;
-            self.move_job(claim.job, me, claim.attempt, JobState::Waiting)?;
-            fence(Ordering::SeqCst);
-            self.advance(claim.job)?;
-            return Ok(false);
-        }
-        Ok(true)
     }
 
     /// Ends a claimed job. Its result must be in place before. False if the claim is no longer

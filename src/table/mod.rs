@@ -26,6 +26,7 @@
 //! consistent fence, and reads the other's: at least one sees both.
 
 mod admit;
+mod at_once;
 mod bell;
 mod create;
 mod ended;

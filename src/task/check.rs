@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::address;
 use super::bands::{SENTINEL2_BANDS, sentinel2_band, sentinel2_band_names};
 use super::destination::Destination;
-use super::document::{LayoutName, TaskSection};
+use super::document::{LayoutName, Start, TaskSection};
 use super::flags::Flags;
 use super::keys::glob;
 use super::model::{Formulas, Layout, Processor, ProductSpec, Scale, Task, TaskPlaces, Window};
@@ -86,6 +86,7 @@ pub(super) fn task(
         resolution: positive(section.resolution, "resolution", &places)?,
         radiometry: flags.radiometry.or(section.radiometry).unwrap_or_default(),
         resample: section.resample.unwrap_or_default(),
+        at_once: section.start == Some(Start::AtOnce),
         env: environment(&section, &places, row)?,
         group_by: section.group_by,
         parameters: row.row.clone(),

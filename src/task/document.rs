@@ -191,6 +191,8 @@ pub struct TaskSection {
     /// `expr`: a table, in which a list of values makes a job of each product for each of them; or
     /// a list of tables, which makes one for each table.
     pub parameters: Option<ParametersSection>,
+    /// When a job is run. Default `ready`.
+    pub start: Option<Start>,
     /// Environment variables that a command gets.
     pub env: BTreeMap<String, String>,
     /// How often a job is run again when its processor failed, each time after a longer pause.
@@ -259,6 +261,19 @@ impl From<OrderName> for Order {
             OrderName::Johnson => Order::Johnson,
         }
     }
+}
+
+/// When a job is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// When all its inputs are in staging.
+    #[default]
+    Ready,
+    /// When their download begins. A formula works on what has landed; a command, or a function of
+    /// the caller, waits itself for what it needs. The job is done when its inputs are complete
+    /// and verified, too.
+    AtOnce,
 }
 
 /// What band values mean in a formula.

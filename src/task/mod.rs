@@ -31,7 +31,7 @@ pub use bands::{SENTINEL2_BANDS, Sentinel2Band, sentinel2_band, sentinel2_band_n
 pub use destination::Destination;
 pub use document::{
     Document, EndpointSection, GroupBy, LayoutName, OrderName, ProductsSection, Radiometry,
-    Resample, SampleSection, StoreSection, TaskSection, WindowSection,
+    Resample, SampleSection, Start, StoreSection, TaskSection, WindowSection,
 };
 pub use flags::Flags;
 pub use model::{

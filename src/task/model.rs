@@ -102,6 +102,8 @@ pub struct Task {
     pub group_by: Option<GroupBy>,
     /// Its parameters; a task with several rows of them is as many tasks.
     pub parameters: Row,
+    /// Whether a job is run before its inputs are there.
+    pub at_once: bool,
     /// Environment variables that a command gets.
     pub env: BTreeMap<String, String>,
     /// How often a job is run again when its processor failed.

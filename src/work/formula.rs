@@ -1,14 +1,19 @@
 //! The native processor: band maths from an index or an expression.
 
-use crate::raster::{self, BandInput, BandMath, Expr, RasterError};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use crate::raster::{self, BandInput, BandMath, Expr, RasterError, Source};
 use crate::task::{self, Processor};
 use crate::values::{Fault, FaultCode};
 
 use super::job::Job;
 use super::outcome::{Failure, ResultStats};
+use super::partial::Partial;
 
-/// Computes the job's image and quick-look into its scratch directory.
-pub(super) fn run(job: &Job<'_>) -> Result<ResultStats, Failure> {
+/// Computes the job's image and quick-look into its scratch directory. Of a task that starts at
+/// once also how long after `begun` the first rows were there.
+pub(super) fn run(job: &Job<'_>, begun: Instant) -> Result<(ResultStats, Option<f64>), Failure> {
     let mut spec = match &job.task.processor {
         Processor::Index(name) => {
             let index = raster::index_expr(name)
@@ -30,9 +35,26 @@ pub(super) fn run(job: &Job<'_>) -> Result<ResultStats, Failure> {
     let bands = inputs(job);
     let tif = job.out();
     let png = tif.with_extension("png");
-    let stats = raster::band_math(&spec, &bands, &tif, &png, job.threads).map_err(failure)?;
+    let first = OnceLock::new();
+    let stats = if job.task.at_once {
+        let sources = bands.iter().map(|band| {
+            let input = job.band_input(&band.name).and_then(|input| job.open(input));
+            let missing = || Failure::processor(format!("there is no input for {}", band.name));
+            input.ok_or_else(missing)
+        });
+        let sources = sources.collect::<Result<Vec<Partial<'_>>, _>>()?;
+        let sources: Vec<&dyn Source> = sources.iter().map(|one| one as &dyn Source).collect();
+        let progress = |_| {
+            first.get_or_init(|| begun.elapsed().as_secs_f64());
+        };
+        let places = (tif.as_path(), png.as_path());
+        raster::band_math_while_landing(&spec, &bands, &sources, &progress, places, job.threads)
+    } else {
+        raster::band_math(&spec, &bands, &tif, &png, job.threads)
+    };
+    let stats = stats.map_err(failure)?;
     let figure = |value: f64| value.is_finite().then_some(value);
-    Ok(ResultStats {
+    let stats = ResultStats {
         width: stats.width,
         height: stats.height,
         valid: stats.valid,
@@ -42,7 +64,8 @@ pub(super) fn run(job: &Job<'_>) -> Result<ResultStats, Failure> {
         mean: figure(stats.mean),
         crs: stats.crs,
         pixel_size: stats.pixel_size,
-    })
+    };
+    Ok((stats, first.get().copied()))
 }
 
 fn inputs(job: &Job<'_>) -> Vec<BandInput> {

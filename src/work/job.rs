@@ -8,6 +8,7 @@ use crate::table::{Outcome, SlotId, Table, TableError};
 use crate::task::{BandRef, JobPayload, Parameter, Task};
 use crate::values::{ByteRange, staged};
 
+use super::partial::{Early, Partial};
 use super::scratch::JobDir;
 use super::space::Space;
 
@@ -28,9 +29,10 @@ pub struct Job<'a> {
     pub(super) place: &'a JobDir,
     pub(super) space: &'a Space<'a>,
     pub(super) threads: usize,
+    pub(super) early: &'a Early,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
     /// The name, unique in the run: `task/product`.
     pub fn name(&self) -> &str {
         self.name
@@ -172,6 +174,37 @@ impl Job<'_> {
         timeout: Option<Duration>,
     ) -> Result<Outcome, TableError> {
         self.table.wait_range(self.slot(input)?, range, timeout)
+    }
+
+    /// The ranges of input number `input` that have landed, in order.
+    ///
+    /// # Errors
+    /// As [`Job::wait`].
+    pub fn ranges_ready(&self, input: usize) -> Result<Vec<ByteRange>, TableError> {
+        let slot = self.slot(input)?;
+        let outcome = self.table.wait(slot, Some(Duration::ZERO))?;
+        match outcome {
+            Outcome::Ready => Ok(vec![ByteRange::new(0, self.table.size(slot)?)]),
+            _ => self.table.ranges_ready(slot),
+        }
+    }
+
+    /// Opens input number `input` before it is complete: what is read of it is waited for. Bytes
+    /// that are read so are not verified yet; they are compared with the verified ones before
+    /// the job counts as done, and the job is run again if they differ.
+    pub fn open(&self, input: usize) -> Option<Partial<'a>> {
+        Partial::new(self, input, self.early)
+    }
+
+    /// The number of the input that holds a band, by the name that the task uses.
+    pub fn band_input(&self, name: &str) -> Option<usize> {
+        self.payload.bands.get(name).map(|band| band.input)
+    }
+
+    /// Where input number `input` stands when it is in staging.
+    pub fn input(&self, input: usize) -> Option<PathBuf> {
+        let input = self.payload.inputs.get(input)?;
+        Some(self.path_of(&input.key))
     }
 
     fn slot(&self, input: usize) -> Result<SlotId, TableError> {

@@ -6,12 +6,14 @@ mod formula;
 mod job;
 mod log;
 mod outcome;
+mod partial;
 mod scratch;
 mod space;
 mod worker;
 
 pub use job::Job;
 pub use outcome::{JobResult, ResultStats, Written};
+pub use partial::Partial;
 pub use scratch::Scratch;
 pub use space::remove_abandoned;
 pub use worker::{Native, WorkConfig, run};

@@ -36,6 +36,10 @@ pub struct JobResult {
     /// The end of what the command printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_end: Option<String>,
+    /// Seconds until the first rows of a native result were computed, where the task starts at
+    /// once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_rows_seconds: Option<f64>,
     /// Wall time of the processor in seconds.
     pub seconds: f64,
     /// Bytes of the disk that the scratch directory took at the end, if there was one.

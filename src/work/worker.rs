@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::sys::death;
-use crate::table::{JobClaim, Phase, Table, TableError};
+use crate::table::{JobClaim, Outcome, Phase, Table, TableError};
 use crate::task::{JobFile, JobPayload, Processor, Task};
 use crate::values::clock::Deadline;
 use crate::values::{Fault, FaultCode};
@@ -16,6 +16,7 @@ use super::command::Commands;
 use super::formula;
 use super::job::Job;
 use super::outcome::{Failure, JobResult, ResultStats, Written};
+use super::partial::Early;
 use super::scratch::{Scratch, place};
 use super::space::{Space, Spare};
 
@@ -92,33 +93,46 @@ impl Worker<'_> {
         let slots = table.job_inputs(claim.job)?;
         let mut result = JobResult::default();
         let mut handed_over = false;
-        let outcome = prepare(config, number, &payload).and_then(|(task, payload)| {
-            let mut place = config.scratch.job_dir(claim.job.0, claim.attempt);
-            let space = Space::new(&self.spare, config.staging, claim, config.jobfile.keep);
-            let job = Job {
-                table,
-                name: &name,
-                task,
-                payload: &payload,
-                slots: &slots,
-                staging: config.staging,
-                bucket: config.bucket,
-                place: &place,
-                space: &space,
-                threads: config.threads,
-            };
-            result.notes.clone_from(&payload.notes);
-            let outcome = process(config, &mut self.commands, &job, &mut result);
-            // Without its directory a processor cannot have gone well.
-            let made = place.made();
-            handed_over = made.is_ok() && outcome.is_ok() && task.destination.is_some();
-            if !handed_over {
-                place.remove();
+        let outcome = match prepare(config, number, &payload) {
+            Err(failure) => Err(failure),
+            Ok((task, payload)) => {
+                let early = Early::default();
+                let mut place = config.scratch.job_dir(claim.job.0, claim.attempt);
+                let space = Space::new(&self.spare, config.staging, claim, config.jobfile.keep);
+                let job = Job {
+                    table,
+                    name: &name,
+                    task,
+                    payload: &payload,
+                    slots: &slots,
+                    staging: config.staging,
+                    bucket: config.bucket,
+                    place: &place,
+                    space: &space,
+                    threads: config.threads,
+                    early: &early,
+                };
+                result.notes.clone_from(&payload.notes);
+                let mut outcome = process(config, &mut self.commands, &job, &mut result);
+                let holds = !task.at_once || inputs_hold(&job, claim, outcome.is_ok())?;
+                if holds && outcome.is_ok() {
+                    outcome = put_in_place(config, &job, &mut result);
+                }
+                // Without its directory a processor cannot have gone well.
+                let made = place.made();
+                handed_over =
+                    holds && made.is_ok() && outcome.is_ok() && task.destination.is_some();
+                if !handed_over {
+                    place.remove();
+                }
+                result.scratch_bytes = space.over();
+                if !holds {
+                    return Ok(());
+                }
+                made.map_err(|e| Failure::output(config.out, &e))
+                    .and(outcome)
             }
-            result.scratch_bytes = space.over();
-            made.map_err(|e| Failure::output(config.out, &e))?;
-            outcome
-        });
+        };
         let seconds = begun.elapsed();
         result.seconds = seconds.as_secs_f64();
         if let Err(failure) = &outcome
@@ -170,7 +184,33 @@ fn prepare<'a>(
     Ok((task, payload))
 }
 
-/// Runs the processor and puts its result in place.
+/// Of a job that was started at once: waits until its inputs are complete and verified. False if
+/// one of them failed, or is not what was read of it before; then the job waits again, and its
+/// inputs decide what becomes of it.
+fn inputs_hold(job: &Job<'_>, claim: JobClaim, went_well: bool) -> Result<bool, TableError> {
+    let (table, name) = (job.table, job.name);
+    for slot in job.slots {
+        // What failed for its own reason need not wait.
+        let own = !went_well && job.early.is_empty();
+        let timeout = own.then_some(Duration::ZERO);
+        if matches!(table.wait(*slot, timeout)?, Outcome::Failed(_)) {
+            table.postpone_job(claim, Fault::new(FaultCode::Input, slot.0))?;
+            table.look_on(claim.job)?;
+            return Ok(false);
+        }
+    }
+    if !job.early.holds(job) {
+        table.note(&format!(
+            "{name} is run again: an input came with wrong bytes first, and the job had read them"
+        ))?;
+        table.postpone_job(claim, Fault::new(FaultCode::Input, 0))?;
+        table.look_on(claim.job)?;
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Runs the processor.
 fn process(
     config: &WorkConfig<'_>,
     commands: &mut Option<Commands>,
@@ -179,7 +219,11 @@ fn process(
 ) -> Result<(), Failure> {
     let out = config.out.join(job.product());
     match &job.task.processor {
-        Processor::Index(_) | Processor::Expr(_) => result.stats = Some(formula_job(job)?),
+        Processor::Index(_) | Processor::Expr(_) => {
+            let (stats, first_rows) = formula_job(job)?;
+            result.stats = Some(stats);
+            result.first_rows_seconds = first_rows;
+        }
         Processor::Run(argv) => {
             let commands = match commands {
                 Some(commands) => commands,
@@ -194,6 +238,16 @@ fn process(
         }
         Processor::Native => native(config, job)?,
     }
+    Ok(())
+}
+
+/// Moves the result of a processor to its place.
+fn put_in_place(
+    config: &WorkConfig<'_>,
+    job: &Job<'_>,
+    result: &mut JobResult,
+) -> Result<(), Failure> {
+    let out = config.out.join(job.product());
     death::point("result-written");
     for file in job.task.result_files() {
         let (from, to) = (job.place.path().join(&file), out.join(&file));
@@ -214,8 +268,8 @@ fn process(
     Ok(())
 }
 
-fn formula_job(job: &Job<'_>) -> Result<ResultStats, Failure> {
-    catch_unwind(AssertUnwindSafe(|| formula::run(job)))
+fn formula_job(job: &Job<'_>) -> Result<(ResultStats, Option<f64>), Failure> {
+    catch_unwind(AssertUnwindSafe(|| formula::run(job, Instant::now())))
         .unwrap_or_else(|panic| Err(panicked(&panic)))
 }
 

@@ -4,6 +4,7 @@
 
 #[path = "../common/data.rs"]
 mod data;
+mod landing;
 mod maths;
 mod reference;
 mod sample;

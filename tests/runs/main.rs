@@ -13,6 +13,7 @@ mod store_common;
 #[path = "../common/watch.rs"]
 mod watch;
 
+mod at_once;
 mod big;
 mod by_hand;
 mod cli;

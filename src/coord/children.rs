@@ -120,6 +120,13 @@ impl Children {
         }
     }
 
+    /// Kills one, if it is a child.
+    pub fn kill(&self, pid: u32) {
+        for kid in self.kids.iter().filter(|kid| kid.child.pid() == pid) {
+            kid.child.signal(Signal::KILL);
+        }
+    }
+
     /// Waits for all; kills those that still live after `grace`.
     pub fn finish(&mut self, grace: Duration) {
         let until = Instant::now() + grace;

@@ -13,6 +13,7 @@ mod json;
 mod native;
 mod observe;
 mod outcome;
+mod overdue;
 mod plain;
 mod postponed;
 mod run;

@@ -11,7 +11,7 @@ use crate::sys::clock::now_ns;
 use crate::sys::fork;
 use crate::sys::pidfd::Ended;
 use crate::sys::signals::Signals;
-use crate::table::{EventReader, JobId, Phase, SlotId, TableError};
+use crate::table::{EventReader, JobClaim, JobId, Phase, SlotId, TableError};
 use crate::task::JobPayload;
 use crate::values::{Event, EventKind, Fault, FaultCode, JobState, Role};
 use crate::work::{self, JobResult};
@@ -24,6 +24,7 @@ use super::forks::Shared;
 use super::journal::Journal;
 use super::observe::{Happening, Observer, Progress, What, is_detail};
 use super::outcome::result_of;
+use super::overdue::Overdue;
 use super::postponed::Postponed;
 use super::summary::Figures;
 use super::tally::Tally;
@@ -66,6 +67,7 @@ pub(super) struct Supervisor<'a, 'o> {
     looked_for_strangers: Instant,
     stop: Option<ExitCode>,
     postponed: Postponed,
+    overdue: Overdue,
     /// How long running jobs may go on after SIGTERM, and until when they may.
     pub grace: Duration,
     finish_until: Option<Instant>,
@@ -99,6 +101,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             looked_for_strangers: Instant::now(),
             stop: None,
             postponed: Postponed::default(),
+            overdue: Overdue::default(),
             grace: DEFAULT_GRACE,
             finish_until: None,
             told_at: 0.0,
@@ -145,6 +148,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             self.drain()?;
             self.report();
             self.judge();
+            self.end_overdue()?;
             self.sweep_strangers()?;
             self.children.end_strays();
             self.finish()?;
@@ -326,7 +330,18 @@ impl<'a, 'o> Supervisor<'a, 'o> {
                 {
                     self.unreachable += 1;
                 }
-                EventKind::JobPostponed => self.postponed.add(table, JobId(event.id))?,
+                EventKind::JobRunning => {
+                    let (job, attempt) = (JobId(event.id), event.value as u32);
+                    let claim = JobClaim { job, attempt };
+                    (self.overdue).begun(table, &self.shared.jobfile, claim, event.at_ns)?;
+                }
+                EventKind::JobPostponed => {
+                    self.overdue.over(JobId(event.id));
+                    self.postponed.add(table, JobId(event.id))?;
+                }
+                EventKind::JobDone | EventKind::JobFailed | EventKind::JobHandedOn => {
+                    self.overdue.over(JobId(event.id));
+                }
                 _ => {}
             }
             self.pass_on(&event)?;
@@ -377,6 +392,12 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             let kind = match table.job_state(job)? {
                 Some(JobState::Done) => EventKind::JobDone,
                 Some(JobState::Failed) => EventKind::JobFailed,
+                Some(JobState::Running) => {
+                    let attempt = table.job(job)?.map_or(0, |view| view.attempt);
+                    let claim = JobClaim { job, attempt };
+                    (self.overdue).begun(table, &self.shared.jobfile, claim, now_ns())?;
+                    continue;
+                }
                 _ => continue,
             };
             if !self.ends.insert(job.0) {
@@ -441,6 +462,21 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             planned,
             workers,
         });
+    }
+
+    /// Ends the workers whose jobs have run too long; they are replaced.
+    fn end_overdue(&mut self) -> Result<(), TableError> {
+        let table = &self.shared.table;
+        let workers = self.overdue.end(table, now_ns())?;
+        if workers.is_empty() {
+            return Ok(());
+        }
+        for process in table.processes()? {
+            if workers.contains(&process.owner) {
+                self.children.kill(process.pid);
+            }
+        }
+        Ok(())
     }
 
     /// Hands on what strangers held who have died.

@@ -25,7 +25,7 @@ use super::mem::TextRef;
 use super::objects::SlotId;
 use super::{ready, set};
 
-const WATCH_FAULT: u64 = 8;
+pub(crate) const WATCH_FAULT: u64 = 8;
 const NAME: u64 = 16;
 const PAYLOAD: u64 = 24;
 pub(crate) const NODES: u64 = 32;

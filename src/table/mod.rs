@@ -45,6 +45,7 @@ mod register;
 mod ring;
 mod set;
 mod sweep;
+mod take;
 mod uploads;
 mod verified;
 mod view;

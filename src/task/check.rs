@@ -91,7 +91,7 @@ pub(super) fn task(
         group_by: section.group_by,
         parameters: row.row.clone(),
         retries: retries(&section, &places)?,
-        timeout: timeout(&section, &places, &processor)?,
+        timeout: timeout(&section, &places)?,
         scratch: scratch(&section, &places)?,
         memory: memory(&section, &places, &processor)?,
         name,
@@ -450,15 +450,10 @@ fn retries(section: &TaskSection, places: &TaskPlaces) -> Result<u32, JobFileErr
     Ok(section.retries)
 }
 
-fn timeout(
-    section: &TaskSection,
-    places: &TaskPlaces,
-    processor: &Processor,
-) -> Result<Option<Duration>, JobFileError> {
+fn timeout(section: &TaskSection, places: &TaskPlaces) -> Result<Option<Duration>, JobFileError> {
     let Some(seconds) = section.timeout else {
         return Ok(None);
     };
-    for_commands(processor, "timeout", places)?;
     let limit = Duration::try_from_secs_f64(seconds).ok();
     match limit.filter(|limit| !limit.is_zero() && *limit <= LONGEST_TIMEOUT) {
         Some(limit) => Ok(Some(limit)),

@@ -199,8 +199,8 @@ pub struct TaskSection {
     /// Default 0.
     #[schemars(range(max = 100))]
     pub retries: u32,
-    /// How many seconds a command may run; then it is ended, with all that it started, and has
-    /// failed. Default: no limit.
+    /// How many seconds a job may run; then it is ended, with all that it started, and has failed.
+    /// Default: no limit.
     pub timeout: Option<f64>,
     /// How much a processor writes to its scratch directory, such as `2GiB`: kept free for it where
     /// there is a `staging_limit`. Default: what earlier jobs of the task were seen to use.

@@ -108,7 +108,7 @@ pub struct Task {
     pub env: BTreeMap<String, String>,
     /// How often a job is run again when its processor failed.
     pub retries: u32,
-    /// How long a command may run.
+    /// How long a job may run.
     pub timeout: Option<Duration>,
     /// Bytes that a processor writes to its scratch directory, if the job file says it.
     pub scratch: Option<u64>,

@@ -335,6 +335,6 @@ fn limits_of_commands_are_checked() {
         assert!(message.contains(said), "{line}: {message}");
         assert!(message.contains(line), "{line}: {message}");
     }
-    let text = "[products]\nprefix = \"\"\n[[task]]\nindex = \"ndvi\"\ntimeout = 5\n";
+    let text = "[products]\nprefix = \"\"\n[[task]]\nindex = \"ndvi\"\nmemory = \"1GiB\"\n";
     assert!(error("cotec.toml", text, &Flags::default()).contains("has no `run`"));
 }

@@ -29,8 +29,8 @@ impl Landing<'_> {
         let (there, more) = self.there;
         let there = there.lock().unwrap();
         let missing = |there: &mut u64| *there < end;
-        let (_, late) = more.wait_timeout_while(there, LIMIT, missing).unwrap();
-        match late.timed_out() {
+        let waited = more.wait_timeout_while(there, LIMIT, missing).unwrap();
+        match waited.1.timed_out() {
             true => Err(io::ErrorKind::TimedOut.into()),
             false => Ok(()),
         }
@@ -92,12 +92,12 @@ fn rows_are_computed_as_their_tiles_land_and_the_result_is_the_same() {
         let (whole, early) = (place("whole"), place("early"));
         let stats = band_math(&math, &bands, &whole.0, &whole.1, 2).unwrap();
 
-        // Half of each file is there, and the rest only comes when rows have been computed.
+        // Much of each file is there, and the rest only comes when rows have been computed.
         let sizes = bands
             .iter()
             .map(|band| fs::metadata(&band.path).unwrap().len());
         let largest = sizes.max().unwrap();
-        let there = (Mutex::new(largest * 3 / 5), Condvar::new());
+        let there = (Mutex::new(largest * 4 / 5), Condvar::new());
         let sources: Vec<Landing<'_>> = bands
             .iter()
             .map(|band| Landing {

@@ -4,6 +4,8 @@ use std::fs;
 
 use crate::common::processes::{no_scratch, none_left};
 use crate::common::run::{Outcome, Sandbox};
+use crate::keeper::{Item, Keeper};
+use cotec::raster::{SampleSpec, write_sample};
 
 /// A run of products `a`, `b` and `c`, each with one object that holds its name, whose processor
 /// is a shell script. `$0` is the output, `$1` the object, `$2` the product.
@@ -102,4 +104,39 @@ fn a_command_without_a_result_is_done_when_it_has_ended_well() {
     assert_eq!(files, ["t.out"]);
     let again = sandbox.coord().serve().expect(1);
     assert!(again.stdout.contains("(5 by an earlier run)"), "{again}");
+}
+
+/// A formula that waits for a band that does not come runs too long, whatever the machine.
+#[test]
+fn a_formula_that_runs_too_long_is_ended_with_its_worker_and_the_others_go_on() {
+    let (sandbox, keeper) = (Sandbox::new(), Keeper::new());
+    let sample = tempfile::tempdir().unwrap();
+    let spec = SampleSpec {
+        products: 1,
+        size: 64,
+    };
+    let product = write_sample(sample.path(), &spec).unwrap().remove(0);
+    let mut files = product.files.iter();
+    let band = files.find(|f| f.to_string_lossy().contains("_B04_10m"));
+    let bytes = fs::read(sample.path().join(band.unwrap())).unwrap();
+    for (product, held_from) in [("p", Some(0)), ("q", None)] {
+        let item = Item {
+            bytes: bytes.clone(),
+            etag: product.to_owned(),
+            held_from,
+            ..Item::default()
+        };
+        keeper.put(&format!("{product}/B04.tif"), item);
+    }
+    sandbox.job_file(
+        "workers = 1\n[store]\nbucket = \"b\"\n[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\nexpr = \"B04 + 1\"\nstart = \"at-once\"\ntimeout = 5\nretries = 0\n",
+    );
+    let outcome = keeper.use_by(sandbox.coord()).expect(1);
+    assert_eq!(outcome.job("t/p")["fault"], "timed-out", "{outcome}");
+    assert_eq!(outcome.job("t/q")["state"], "done", "{outcome}");
+    assert!(
+        outcome.stderr.contains("ran longer than the 5 s"),
+        "{outcome}"
+    );
+    none_left(&sandbox);
 }

@@ -193,7 +193,15 @@ impl<'a> Job<'a> {
     /// that are read so are not verified yet; they are compared with the verified ones before
     /// the job counts as done, and the job is run again if they differ.
     pub fn open(&self, input: usize) -> Option<Partial<'a>> {
-        Partial::new(self, input, self.early)
+        let slot = *self.slots.get(input)?;
+        let key = &self.payload.inputs.get(input)?.key;
+        let place = (self.staging, self.bucket);
+        Some(Partial::new(
+            self.table,
+            place,
+            (input, slot, key),
+            self.early,
+        ))
     }
 
     /// The number of the input that holds a band, by the name that the task uses.

@@ -16,8 +16,6 @@ use crate::raster::Source;
 use crate::table::{Outcome, SlotId, Table, TableError};
 use crate::values::{ByteRange, ObjectState, staged};
 
-use super::job::Job;
-
 /// How long an object may be between its landing file and its final place.
 const BETWEEN: Duration = Duration::from_millis(1);
 
@@ -36,13 +34,14 @@ impl Early {
         (self.0.lock().unwrap_or_else(PoisonError::into_inner)).is_empty()
     }
 
-    /// Whether what was read stands in the inputs, all of which are in staging now.
-    pub fn holds(&self, job: &Job<'_>) -> bool {
+    /// Whether what was read stands in the inputs, all of which are in staging now; `path` says
+    /// where.
+    pub fn holds(&self, path: impl Fn(usize) -> Option<PathBuf>) -> bool {
         let read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = Vec::new();
         read.iter().all(|(input, offset, len, hash)| {
             bytes.resize(*len, 0);
-            let file = job.input(*input).and_then(|path| File::open(path).ok());
+            let file = path(*input).and_then(|path| File::open(path).ok());
             file.is_some_and(|file| {
                 file.read_exact_at(&mut bytes, *offset).is_ok() && xxh3_128(&bytes) == *hash
             })
@@ -64,17 +63,23 @@ pub struct Partial<'a> {
 }
 
 impl<'a> Partial<'a> {
-    pub(super) fn new(job: &Job<'a>, input: usize, early: &'a Early) -> Option<Partial<'a>> {
-        Some(Partial {
-            table: job.table,
-            staging: job.staging,
-            bucket: job.bucket,
+    /// Input number `input` of a job, with its slot and its key.
+    pub(super) fn new(
+        table: &'a Table,
+        (staging, bucket): (&'a Path, &'a str),
+        (input, slot, key): (usize, SlotId, &'a str),
+        early: &'a Early,
+    ) -> Partial<'a> {
+        Partial {
+            table,
+            staging,
+            bucket,
             input,
-            slot: *job.slots.get(input)?,
-            key: &job.payload.inputs.get(input)?.key,
+            slot,
+            key,
             early,
             open: Mutex::new(None),
-        })
+        }
     }
 
     /// The size of the whole object in bytes.

@@ -199,7 +199,7 @@ fn inputs_hold(job: &Job<'_>, claim: JobClaim, went_well: bool) -> Result<bool, 
             return Ok(false);
         }
     }
-    if !job.early.holds(job) {
+    if !job.early.holds(|input| job.input(input)) {
         table.note(&format!(
             "{name} is run again: an input came with wrong bytes first, and the job had read them"
         ))?;

@@ -101,6 +101,8 @@ impl Limited {
             if !ended && table.is_admitted(job)? {
                 let inputs = self.inputs(table, landed, agenda, job)?;
                 agenda.resume(number, table.job_task(job)?, &inputs);
+                // The one before may have died in between.
+                table.start_at_once(job)?;
             }
         }
         for number in 0..table.objects_len()? {

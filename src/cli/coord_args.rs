@@ -51,7 +51,7 @@ pub struct CoordArgs {
     /// A number, or auto, which finds out while downloading.
     #[arg(long, value_name = "N|auto", hide_short_help = true)]
     pub connections: Option<Connections>,
-    /// Which jobs' inputs are fetched first [default: given]
+    /// Which jobs' inputs are fetched first [default: johnson]
     #[arg(long, value_enum, hide_short_help = true)]
     pub order: Option<OrderArg>,
     /// Serve this directory as an S3 store

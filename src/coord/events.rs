@@ -37,12 +37,24 @@ pub(super) fn happening(
         } else {
             None
         };
+        let inputs = match event.kind {
+            EventKind::JobWaiting => {
+                let inputs = table.job_inputs(job)?.into_iter();
+                Some(
+                    inputs
+                        .map(|slot| table.key(slot))
+                        .collect::<Result<_, _>>()?,
+                )
+            }
+            _ => None,
+        };
         let attempt = table.job(job)?.map_or(0, |view| view.attempt);
         let name = table.job_name(job)?;
         Ok(What::Job {
             state,
             name,
             attempt,
+            inputs,
             result: result.map(Box::new),
             fault,
         })

@@ -72,10 +72,11 @@ fn describe(what: &What) -> (String, Value) {
             state,
             name,
             attempt,
+            inputs,
             result,
             fault,
         } => {
-            let mut fields = json!({ "job": name, "attempt": attempt });
+            let mut fields = json!({ "job": name, "attempt": attempt, "inputs": inputs });
             if let (Some(result), Value::Object(map)) = (result, &mut fields)
                 && let Ok(Value::Object(more)) = serde_json::to_value(result)
             {

@@ -50,6 +50,8 @@ pub enum What {
         name: String,
         /// How often it was claimed.
         attempt: u32,
+        /// The keys of its inputs, when it was registered.
+        inputs: Option<Vec<String>>,
         /// Its outcome, when it ended.
         result: Option<Box<JobResult>>,
         /// Why it failed.

@@ -2,7 +2,8 @@
 //! registration, then those of the agenda.
 //!
 //! The agenda is fed from the table: jobs by a cursor over their records, costs from the ring of
-//! events. Where events were lost, so are the costs of those jobs, and nothing else.
+//! events. Where events were lost, so are the costs of those jobs, and the states of those that
+//! have begun are looked at.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -36,6 +37,8 @@ pub(super) struct Upcoming {
     void: Vec<JobId>,
     /// Only where costs matter.
     events: Option<EventReader>,
+    /// How many of them were lost so far.
+    lost: u64,
     /// When running jobs began, in nanoseconds.
     running: HashMap<u32, u64>,
     /// Only where staging has a limit.
@@ -70,6 +73,7 @@ impl Upcoming {
             jobs: 0,
             void: Vec::new(),
             events: (order == Order::Johnson).then(EventReader::default),
+            lost: 0,
             running: HashMap::new(),
             limited,
             kept_back: None,
@@ -140,10 +144,15 @@ impl Upcoming {
             match self.agenda.next_up() {
                 Next::Fetch(slot) => return again(table, SlotId(slot)).map(Some),
                 Next::Begin(job) => {
-                    if let Some(limited) = &mut self.limited {
-                        limited.admit(table, landed, &mut self.agenda, JobId(job))?;
+                    let job = JobId(job);
+                    // What came for others may have been all that it needed.
+                    if table.job_state(job)?.is_none_or(JobState::ended) {
+                        self.agenda.worked_off(job.0);
                     }
-                    table.start_at_once(JobId(job))?;
+                    if let Some(limited) = &mut self.limited {
+                        limited.admit(table, landed, &mut self.agenda, job)?;
+                    }
+                    table.start_at_once(job)?;
                 }
                 Next::Recycle(slots) => {
                     let Some(limited) = &mut self.limited else {
@@ -257,6 +266,7 @@ impl Upcoming {
                 }
                 // Uploading its results is no worker's time.
                 EventKind::JobDone | EventKind::JobUploading => {
+                    self.agenda.worked_off(event.id);
                     if let Some(since) = self.running.remove(&event.id) {
                         let job = JobId(event.id);
                         let mut bytes = 0_u64;
@@ -267,10 +277,23 @@ impl Upcoming {
                         self.agenda.learn(table.job_task(job)?, bytes, seconds);
                     }
                 }
-                EventKind::JobFailed | EventKind::JobHandedOn | EventKind::JobPostponed => {
+                EventKind::JobFailed => {
+                    self.agenda.worked_off(event.id);
+                    self.running.remove(&event.id);
+                }
+                EventKind::JobHandedOn | EventKind::JobPostponed => {
                     self.running.remove(&event.id);
                 }
                 _ => {}
+            }
+        }
+        if events.lost() > self.lost {
+            self.lost = events.lost();
+            let begun: Vec<u32> = self.agenda.begun().collect();
+            for job in begun {
+                if table.job_state(JobId(job))?.is_none_or(JobState::ended) {
+                    self.agenda.worked_off(job);
+                }
             }
         }
         Ok(())

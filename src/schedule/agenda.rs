@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::values::order::Order;
 
-use super::costs::Costs;
-use super::ranked::{Ranked, Rule};
+use super::costs::{Costs, Load};
+use super::ranked::{First, Ranked, Rule};
 use super::room::{Admission, Room};
 
 /// What is to be done next.
@@ -34,20 +34,17 @@ pub struct Agenda {
     room: Room,
     /// Bytes of scratch that a job of a task needs.
     scratch: HashMap<u32, u64>,
+    /// What the workers still have to do: task and bytes of the jobs that have begun and not
+    /// ended, and all of them together. Only where it matters.
+    begun: HashMap<u32, (u32, u64)>,
+    ahead: Load,
 }
 
 /// The jobs that have not begun.
 #[derive(Debug)]
 enum Plan {
-    Given(VecDeque<Given>),
+    Given(VecDeque<First>),
     Ranked(Rule, Ranked),
-}
-
-#[derive(Debug)]
-struct Given {
-    job: u32,
-    task: u32,
-    inputs: Box<[(u32, u64)]>,
 }
 
 impl Agenda {
@@ -65,6 +62,8 @@ impl Agenda {
             costs: Costs::default(),
             room,
             scratch: HashMap::new(),
+            begun: HashMap::new(),
+            ahead: Load::default(),
         }
     }
 
@@ -81,7 +80,8 @@ impl Agenda {
     /// the plan.
     pub fn job(&mut self, job: u32, task: u32, inputs: &[(u32, u64)]) {
         match &mut self.plan {
-            Plan::Given(jobs) => jobs.push_back(Given {
+            Plan::Given(jobs) => jobs.push_back(First {
+                place: 0,
                 job,
                 task,
                 inputs: inputs.into(),
@@ -149,7 +149,20 @@ impl Agenda {
 
     /// A job is done or has failed. Gives the slots that no job needs which has begun.
     pub fn ended(&mut self, job: u32) -> Vec<u32> {
+        self.worked_off(job);
         self.room.ended(job)
+    }
+
+    /// The workers have nothing to do with a job any more; its room is another matter.
+    pub fn worked_off(&mut self, job: u32) {
+        if let Some((task, bytes)) = self.begun.remove(&job) {
+            self.ahead.take(task, bytes);
+        }
+    }
+
+    /// The jobs that have begun and not ended, where the order depends on them.
+    pub fn begun(&self) -> impl Iterator<Item = u32> {
+        self.begun.keys().copied()
     }
 
     /// What a job of a task took for inputs of so many bytes.
@@ -166,7 +179,7 @@ impl Agenda {
     pub fn hand_out(&mut self) -> Option<u32> {
         while let Some(slot) = self.handing.pop_front() {
             if let Plan::Ranked(_, ranked) = &mut self.plan {
-                if !ranked.is_missing(slot) {
+                if ranked.is_coming(slot) {
                     continue;
                 }
                 ranked.set_missing(slot, !self.room.holds(slot));
@@ -189,29 +202,31 @@ impl Agenda {
 
     /// Begins the first job, if there is one.
     fn begin(&mut self) -> Option<Next> {
-        let (place, job, task, inputs) = match &mut self.plan {
-            Plan::Given(jobs) => {
-                let first = jobs.front()?;
-                (0, first.job, first.task, first.inputs.to_vec())
-            }
-            Plan::Ranked(rule, ranked) => {
-                let place = ranked.first(*rule, &self.costs)?;
-                let (job, task, inputs) = ranked.inputs(place)?;
-                (place, job, task, inputs)
-            }
+        let first = match &mut self.plan {
+            Plan::Given(jobs) => jobs.front()?.clone(),
+            Plan::Ranked(rule, ranked) => ranked.first(*rule, &self.costs, &self.ahead)?,
         };
-        let scratch = self.scratch_of(task, &inputs);
-        match self.room.admit(job, &inputs, scratch) {
+        let scratch = self.scratch_of(first.task, &first.inputs);
+        match self.room.admit(first.job, &first.inputs, scratch) {
             Admission::Admitted => {}
             Admission::MustRecycle(slots) => return Some(Next::Recycle(slots)),
             Admission::Full => return Some(Next::Full),
         }
         match &mut self.plan {
             Plan::Given(jobs) => drop(jobs.pop_front()),
-            Plan::Ranked(_, ranked) => ranked.begin(place),
+            Plan::Ranked(rule, ranked) => {
+                ranked.begin(&first);
+                if let Rule::Johnson { .. } = rule {
+                    let bytes = first.inputs.iter().map(|(_, bytes)| *bytes);
+                    let bytes = bytes.fold(0, u64::saturating_add);
+                    self.ahead.add(first.task, bytes);
+                    self.begun.insert(first.job, (first.task, bytes));
+                }
+            }
         }
-        self.handing.extend(inputs.iter().map(|(slot, _)| *slot));
-        Some(Next::Begin(job))
+        let slots = first.inputs.iter().map(|(slot, _)| *slot);
+        self.handing.extend(slots);
+        Some(Next::Begin(first.job))
     }
 }
 
@@ -275,9 +290,34 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_began_before_gets_what_it_lacks() {
+        for order in Order::ALL {
+            let mut agenda = Agenda::new(order, Room::limited(1 << 30), 2);
+            agenda.resume(7, 0, &[(1, 5), (2, 5)]);
+            agenda.job(8, 0, &[(2, 5), (3, 5)]);
+            agenda.landed(2);
+            assert_eq!(agenda.next_up(), Next::Fetch(1));
+            let rest: Vec<Next> = std::iter::from_fn(|| Some(agenda.next_up()))
+                .take_while(|next| *next != Next::Nothing)
+                .filter(|next| *next != Next::Fetch(2))
+                .collect();
+            assert_eq!(rest, [Next::Begin(8), Next::Fetch(3)], "{order:?}");
+        }
+    }
+
+    #[test]
     fn johnson_feeds_the_workers_first_and_leaves_little_for_the_end() {
         let mut agenda = agenda(Order::Johnson);
-        for (job, (task, bytes)) in [(0, 30), (1, 20), (0, 10), (1, 40)].into_iter().enumerate() {
+        let jobs = [
+            (0, 30),
+            (1, 20),
+            (0, 10),
+            (1, 40),
+            (0, 25),
+            (0, 28),
+            (0, 29),
+        ];
+        for (job, (task, bytes)) in jobs.into_iter().enumerate() {
             agenda.job(job as u32, task, &[(job as u32, bytes)]);
         }
         agenda.network(10.0);
@@ -285,24 +325,39 @@ mod tests {
         agenda.learn(0, 100, 50.0);
         agenda.learn(1, 100, 10.0);
         let begun: Vec<u32> = all(&mut agenda).into_iter().map(|(job, _)| job).collect();
-        assert_eq!(begun, [2, 0, 3, 1]);
+        // Small ones until there is enough to do while the longest comes.
+        assert_eq!(begun, [2, 4, 0, 6, 5, 3, 1]);
+    }
+
+    #[test]
+    fn what_everything_waits_for_begins_at_once() {
+        let mut agenda = agenda(Order::Johnson);
+        for (job, bytes) in [10, 12, 14, 500, 16].into_iter().enumerate() {
+            agenda.job(job as u32, 0, &[(job as u32, bytes)]);
+        }
+        agenda.network(10.0);
+        agenda.learn(0, 100, 50.0);
+        assert_eq!(agenda.next_up(), Next::Begin(3));
     }
 
     #[test]
     fn new_costs_change_the_order_of_what_has_not_begun() {
         let mut agenda = agenda(Order::Johnson);
-        for job in 0..4 {
+        for job in 0..20 {
             agenda.job(job, 0, &[(job, 10 + u64::from(job))]);
         }
         assert_eq!(agenda.next_up(), Next::Begin(0), "nothing is known");
         assert_eq!(agenda.next_up(), Next::Fetch(0));
         agenda.network(10.0);
         agenda.learn(0, 100, 10.0);
-        assert_eq!(agenda.next_up(), Next::Begin(3), "the network is slower");
-        assert_eq!(agenda.next_up(), Next::Fetch(3));
+        assert_eq!(agenda.next_up(), Next::Begin(19), "the network is slower");
+        assert_eq!(agenda.next_up(), Next::Fetch(19));
         for _ in 0..2 {
-            agenda.learn(0, 100, 1000.0);
+            agenda.learn(0, 100, 30.0);
         }
+        agenda.ended(0);
+        agenda.ended(19);
+        assert_eq!(agenda.begun().count(), 0);
         assert_eq!(agenda.next_up(), Next::Begin(1), "the workers are slower");
     }
 

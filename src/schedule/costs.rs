@@ -1,7 +1,7 @@
 //! What is known of the two stages: bytes per second of the network, and seconds per byte of each
 //! task.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// So many of a task's jobs are remembered: the median of them is not moved by a few that took
 /// unusually long, and follows when all take longer than before.
@@ -20,6 +20,30 @@ struct Task {
     last: Vec<f64>,
     next: usize,
     median: f64,
+}
+
+/// Bytes to be processed, by task.
+#[derive(Debug, Default)]
+pub(super) struct Load(BTreeMap<u32, u64>);
+
+impl Load {
+    pub fn add(&mut self, task: u32, bytes: u64) {
+        let all = self.0.entry(task).or_default();
+        *all = all.saturating_add(bytes);
+    }
+
+    pub fn take(&mut self, task: u32, bytes: u64) {
+        if let Some(all) = self.0.get_mut(&task) {
+            *all = all.saturating_sub(bytes);
+        }
+    }
+
+    /// Of all tasks together.
+    pub fn bytes(&self) -> u64 {
+        self.0
+            .values()
+            .fold(0, |all, bytes| all.saturating_add(*bytes))
+    }
 }
 
 impl Costs {
@@ -52,6 +76,19 @@ impl Costs {
     /// Seconds per byte of a task, once one of its jobs has ended.
     pub fn of(&self, task: u32) -> Option<f64> {
         self.tasks.get(&task).map(|task| task.median)
+    }
+
+    /// Seconds that so many bytes take to come, once that is known.
+    pub fn download(&self, bytes: u64) -> Option<f64> {
+        Some(bytes as f64 / self.network?)
+    }
+
+    /// Seconds that one worker needs for all of a load; what is not known counts nothing.
+    pub(super) fn seconds(&self, load: &Load) -> f64 {
+        let tasks = load.0.iter();
+        tasks
+            .map(|(task, bytes)| self.of(*task).unwrap_or(0.0) * *bytes as f64)
+            .sum()
     }
 
     /// How many times longer `workers` workers need for the bytes of a task than the network;

@@ -5,12 +5,16 @@
 //!   that are begun out one by one.
 //! - [`Costs`] has what is known of the two stages: how fast bytes come, and how long the jobs of
 //!   each task take for a byte.
+//! - [`simulate`] runs the agenda in virtual time, and [`bounds`] says how soon a workload can be
+//!   done at best: for `tools/schedule`, and to ask what more connections or workers would bring.
 //! - [`Room`] says whether there is room in staging for one more job.
 
 mod agenda;
+pub mod bounds;
 mod costs;
 mod ranked;
 mod room;
+pub mod simulate;
 
 pub use crate::values::order::Order;
 pub use agenda::{Agenda, Next};

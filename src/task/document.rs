@@ -35,7 +35,7 @@ pub struct Document {
     #[serde(deserialize_with = "connections")]
     #[schemars(schema_with = "connections_schema")]
     pub connections: Option<Connections>,
-    /// In which order jobs begin. Their inputs are fetched job by job. Default: `given`.
+    /// In which order jobs begin. Their inputs are fetched job by job. Default: `johnson`.
     pub order: Option<OrderName>,
     /// The S3-compatible store; flags and the environment win over it.
     pub store: Option<StoreSection>,

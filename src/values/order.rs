@@ -4,11 +4,11 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
     /// As the planner gave them: by task and product of the job file.
-    #[default]
     AsGiven,
     /// The job first that is short of the fewest bytes.
     SmallestFirst,
     /// By Johnson's rule for two stages, with costs learnt during the run.
+    #[default]
     Johnson,
 }
 

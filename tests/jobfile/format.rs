@@ -10,6 +10,7 @@ use cotec::task::{
     Flags, JobFile, Layout, Processor, Radiometry, Resample, Scale, Source, Window, json_schema,
 };
 use cotec::values::connections::Connections;
+use cotec::values::order::Order;
 use serde_json::Value;
 
 fn read(text: &str, flags: &Flags) -> JobFile {
@@ -44,6 +45,7 @@ fn every_field_arrives() {
         staging = "s"
         workers = 3
         connections = 12
+        order = "smallest"
         [store]
         endpoint = "https://x"
         bucket = "b"
@@ -82,6 +84,7 @@ fn every_field_arrives() {
         ("o".into(), "s".into(), Some(3))
     );
     assert_eq!(job.connections, Connections::Pinned(12));
+    assert_eq!(job.order, Order::SmallestFirst);
     assert_eq!(job.store.endpoint.as_deref(), Some("https://x"));
     assert!(job.store.anonymous && job.store.requester_pays && job.store.sample.is_none());
     let [first, second] = job.tasks.as_slice() else {

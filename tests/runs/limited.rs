@@ -140,7 +140,9 @@ match = "p*"
 "#;
     let sandbox = sandbox(&format!("{TASK}{again}"));
     let watch = Watch::over(&staging(&sandbox));
-    let run = limited(&sandbox, "20MiB").expect(0);
+    // Other orders bring the jobs together that need the same objects.
+    let coord = limited(&sandbox, "20MiB").args(["--order", "given"]);
+    let run = coord.expect(0);
     within(&watch, 20 * MIB);
     assert_eq!(results(&sandbox, "again"), results(&sandbox, "sum"));
     // Some of it may still have been there.
@@ -278,7 +280,10 @@ fn a_killed_run_goes_on_within_the_limit() {
     }
     let run = limited(&sandbox, "24MiB").expect(0);
     let fetched = run.count("/objects/bytes_fetched");
-    assert!(fetched <= ALL / 2, "{fetched}");
+    // A result may stand there whose job the journal does not know of: that of each worker.
+    let workers = std::thread::available_parallelism().unwrap().get() as u64;
+    let again = workers * 2 * OBJECT;
+    assert!(fetched <= ALL / 2 + again, "{fetched}");
     within(&watch, 24 * MIB);
     assert_eq!(results(&sandbox, "sum"), expected);
     assert_eq!(left_in(&staging(&sandbox)), [""; 0]);

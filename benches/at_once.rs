@@ -13,7 +13,6 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
-#[allow(dead_code)]
 #[path = "../tools/wan/mod.rs"]
 mod wan;
 
@@ -103,13 +102,18 @@ fn line(root: &Path) -> String {
     let root = root.to_owned();
     std::thread::spawn(move || embedded::serve(&root, server, ACCESS, SECRET, None).unwrap());
     let mut options = wan::Options::default();
+    assert!(wan::HELP.contains("upstream"));
     options.set("upstream", &upstream).unwrap();
     for (name, value) in LINE {
         options.set(name, value).unwrap();
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || wan::serve(listener, options, Vec::new(), || false).unwrap());
+    std::thread::spawn(move || {
+        let script: Vec<wan::Change> = Vec::new();
+        let carried: wan::Stats = wan::serve(listener, options, script, || false).unwrap();
+        eprintln!("the line has ended: {}", carried.json());
+    });
     url
 }
 

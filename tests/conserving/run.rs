@@ -79,7 +79,7 @@ impl Run {
         assert_eq!(watched.lost, 0, "events were lost");
         self.over.store(true, Ordering::SeqCst);
         let line = self.line.take().map(|line| line.join().unwrap().unwrap());
-        println!(
+        eprintln!(
             "line: {}",
             line.map(|stats| stats.json()).unwrap_or_default()
         );

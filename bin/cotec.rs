@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{completions, exit_code, get, ls, man, put, schema};
+use commands::{completions, exit_code, get, ls, man, put, schema, stat};
 use cotec::cli::{Loudness, StoreArgs};
 use cotec::store::{Address, Environment, S3Store, StoreConfig, StoreError};
 
@@ -51,6 +51,8 @@ enum Command {
     Get(get::Args),
     /// Upload a file, or everything in a directory
     Put(put::Args),
+    /// Show a run as it goes on
+    Stat(stat::Args),
     /// Print the JSON Schema of the job file
     Schema,
     /// Print completions for a shell
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Ls(args) => ls::run(args, &cli),
         Command::Get(args) => get::run(args, &cli),
         Command::Put(args) => put::run(args, &cli),
+        Command::Stat(args) => Ok(stat::run(args, &cli)),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -1,7 +1,7 @@
 //! cotec processes Earth-observation products while they are still being downloaded from S3.
 //!
 //! The crate is built in floors; each module imports only from floors below it:
-//! `values` < `sys` < `table`, `store` < `raster`, `task`, `schedule` < `plan`, `fetch`, `work` < `coord` < `cli`.
+//! `values` < `sys` < `table`, `store` < `raster`, `task`, `schedule` < `plan`, `fetch`, `work` < `coord`, `watch` < `cli`.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -23,6 +23,8 @@ pub mod task;
 #[cfg(feature = "run")]
 pub mod upload;
 pub mod values;
+#[cfg(feature = "run")]
+pub mod watch;
 #[cfg(feature = "run")]
 pub mod work;
 

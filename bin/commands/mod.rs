@@ -6,6 +6,7 @@ pub mod ls;
 pub mod man;
 pub mod put;
 pub mod schema;
+pub mod stat;
 
 use cotec::store::ErrorKind;
 

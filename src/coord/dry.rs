@@ -10,12 +10,13 @@ use crate::sys::fork;
 use crate::sys::pidfd::{Child, Ended};
 use crate::sys::signals::Signals;
 use crate::task::JobFile;
+use crate::values::human::{bytes, count};
 
 use super::children::{end, wait_for};
 use super::config::{Output, RunError};
 use super::exit::ExitCode;
 use super::forks::ServerSpec;
-use super::plain::{bytes, count, say};
+use super::plain::say;
 
 /// Plans in a process of its own, which may have a runtime, and prints.
 pub(super) fn run(

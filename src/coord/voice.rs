@@ -1,9 +1,9 @@
 //! How much a run says to people, and in which colours.
 
+use crate::values::human::{bytes, duration, printable};
 use crate::values::{JobState, ObjectState, Verified};
 
 use super::observe::{Happening, What};
-use super::plain::{bytes, duration, printable};
 
 /// How much is said, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

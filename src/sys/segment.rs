@@ -60,6 +60,34 @@ impl Segment {
     }
 }
 
+/// What a run says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The process that said it.
+    pub pid: u32,
+    /// The line of [`Segment::create`].
+    pub line: String,
+}
+
+/// What the runs of this user say of themselves, those that were killed included as long as
+/// nobody has removed what they left; the newest process last.
+pub fn announced() -> Vec<Announced> {
+    let prefix = format!("cotec-{}-", rustix::process::geteuid().as_raw());
+    let entries = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    let mut all: Vec<Announced> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let pid = name.to_str()?.strip_prefix(&prefix)?.parse().ok()?;
+            let bytes = fs::read(entry.path()).ok()?;
+            let line = bytes.get(..LINE)?.split(|byte| *byte == 0).next()?;
+            let line = String::from_utf8(line.to_vec()).ok()?;
+            Some(Announced { pid, line })
+        })
+        .collect();
+    all.sort_by_key(|one| one.pid);
+    all
+}
+
 /// Removes what killed runs of this user could not remove: the segments of processes that are
 /// gone, and one of an earlier process with this one's pid.
 fn remove_left(prefix: &str) {
@@ -106,6 +134,11 @@ mod tests {
                 .unwrap()
                 .starts_with(b"{\"schema\":1}\0")
         );
+        let here = Announced {
+            pid: std::process::id(),
+            line: "{\"schema\":1}".into(),
+        };
+        assert!(announced().contains(&here));
         let started = segment.started().unwrap();
         assert!(!started.wait(1));
         started.set().unwrap();

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod connections;
 pub mod event;
 pub mod fault;
+pub mod human;
 pub mod limits;
 pub mod order;
 pub mod range;

@@ -36,3 +36,4 @@ mod signals;
 mod storm;
 mod strangers;
 mod uploads;
+mod watched;

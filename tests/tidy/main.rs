@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 7] = [
     &["table", "store"],
     &["raster", "task", "schedule"],
     &["plan", "fetch", "work", "upload"],
-    &["coord"],
+    &["coord", "watch"],
     &["cli"],
 ];
 

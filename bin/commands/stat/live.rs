@@ -1,0 +1,59 @@
+//! The live view on a terminal.
+
+use std::time::Instant;
+
+use cotec::table::TableError;
+use cotec::watch::Watcher;
+use crossterm::event::{self, Event, KeyEventKind};
+
+use super::app::App;
+use super::draw::draw;
+use super::{EVERY, code, is_over, text};
+
+/// Shows the run until a key ends the view, and how it ended when the run is over. The terminal is
+/// as before afterwards.
+pub fn run(mut watcher: Watcher) -> Result<u8, TableError> {
+    let mut app = App::new(watcher.look()?);
+    let mut terminal = ratatui::init();
+    let shown = show(&mut terminal, &mut watcher, &mut app);
+    ratatui::restore();
+    shown?;
+    if is_over(&app.look) {
+        super::say(&text::lines(&app.look));
+    }
+    Ok(code(&app.look))
+}
+
+fn show(
+    terminal: &mut ratatui::DefaultTerminal,
+    watcher: &mut Watcher,
+    app: &mut App,
+) -> Result<(), TableError> {
+    let mut looked = Instant::now();
+    loop {
+        // A terminal that is gone needs no picture.
+        if terminal.draw(|frame| draw(frame, app)).is_err() {
+            return Ok(());
+        }
+        match event::poll(EVERY.saturating_sub(looked.elapsed())) {
+            Ok(true) => match event::read() {
+                Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => {
+                    if !app.key(key) {
+                        return Ok(());
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => return Ok(()),
+            },
+            Ok(false) => {}
+            Err(_) => return Ok(()),
+        }
+        if looked.elapsed() >= EVERY {
+            looked = Instant::now();
+            app.see(watcher.look()?);
+            if is_over(&app.look) {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A look at a run as lines of text.
+
+use cotec::values::human::{bytes, duration, printable};
+use cotec::watch::{Found, Look};
+
+/// What is said of a run whose coordinator was killed.
+pub fn killed(run: &Found) -> String {
+    let Found { pid, out, .. } = run;
+    format!(
+        "cotec: the coordinator {pid} of the run into {out} was killed; the same command goes on \
+         where it stopped"
+    )
+}
+
+/// How far it is: objects, bytes, jobs.
+pub fn summary(look: &Look) -> [String; 3] {
+    let (o, b, j) = (&look.objects, &look.bytes, &look.jobs);
+    let more = if look.phase == "planning" { "+" } else { "" };
+    let mut objects = format!("objects {}/{}{more}", o.ready, o.total);
+    for (n, what) in [
+        (o.fetching, "fetching"),
+        (o.wanted, "wanted"),
+        (o.evicted, "evicted"),
+        (o.failed, "failed"),
+    ] {
+        if n > 0 {
+            objects.push_str(&format!(" · {n} {what}"));
+        }
+    }
+    let how_much = format!(
+        "{} of {}{more} · {}/s",
+        bytes(b.ready),
+        bytes(b.total),
+        bytes(b.per_second as u64)
+    );
+    let mut jobs = format!("jobs {}/{}{more}", j.done, j.total);
+    for (n, what) in [
+        (j.running, "running"),
+        (j.ready, "ready"),
+        (j.waiting, "waiting"),
+        (j.uploading, "uploading"),
+        (j.failed, "failed"),
+    ] {
+        if n > 0 {
+            jobs.push_str(&format!(" · {n} {what}"));
+        }
+    }
+    [objects, how_much, jobs]
+}
+
+/// All that a person needs of a look, in lines.
+pub fn lines(look: &Look) -> String {
+    let [objects, bytes_text, jobs] = summary(look);
+    let mut text = format!(
+        "run {} · {} · {} · into {}\n  {objects}\n  {bytes_text}\n  {jobs}\n",
+        look.pid,
+        look.phase,
+        duration(look.seconds),
+        printable(&look.out)
+    );
+    for process in &look.processes {
+        let what = worker_does(process.role, process.job.as_deref(), process.since);
+        let dead = if process.lives { "" } else { " (gone)" };
+        text.push_str(&format!(
+            "  {} {}{dead}: {what}\n",
+            process.role, process.pid
+        ));
+    }
+    for one in look.fetching.iter().take(5) {
+        let since = one
+            .since
+            .map(|s| format!(" for {}", duration(s)))
+            .unwrap_or_default();
+        text.push_str(&format!(
+            "  fetching {}{since}: {} of {}\n",
+            printable(&one.key),
+            bytes(one.landed),
+            bytes(one.size)
+        ));
+    }
+    for failure in &look.failures {
+        text.push_str(&format!(
+            "  failed: {} {}: {}\n",
+            failure.what,
+            printable(&failure.name),
+            printable(&failure.error)
+        ));
+    }
+    text
+}
+
+/// What a process does.
+pub fn worker_does(role: &str, job: Option<&str>, since: Option<f64>) -> String {
+    let since = since
+        .map(|s| format!(" for {}", duration(s)))
+        .unwrap_or_default();
+    match (role, job) {
+        (_, Some(job)) => format!("runs {}{since}", printable(job)),
+        ("worker", None) => format!("waits for inputs{since}"),
+        _ => "works".to_owned(),
+    }
+}

@@ -1,0 +1,170 @@
+//! `cotec stat` beside a run: what it shows is true, it moves nothing, and it says what became of
+//! the run.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+
+use crate::common::processes::{none_left, table, until};
+use crate::common::run::{Running, Sandbox};
+use serde_json::Value;
+
+/// A run of three jobs, one of which fails, one of which goes on until there is a file `go`.
+fn run(sandbox: &Sandbox) -> Running {
+    for product in ["bad", "good", "wait"] {
+        sandbox.object("b", &format!("{product}/x"), vec![b'x'; 1000]);
+    }
+    sandbox.job_file(
+        r#"
+[store]
+bucket = "b"
+[products]
+prefix = ""
+[[task]]
+name = "t"
+run = ["sh", "-c", '''
+case "$1" in
+bad) exit 3;;
+wait) while [ ! -e go ]; do sleep 0.02; done;;
+esac
+echo > "$0"
+''', "{out}", "{product}"]
+objects = ["*"]
+"#,
+    );
+    sandbox.coord().serve().args(["--workers", "2"]).spawn()
+}
+
+fn stat(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cotec"))
+        .arg("stat")
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn records(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn what_is_shown_is_how_the_run_stands() {
+    let sandbox = Sandbox::new();
+    let running = run(&sandbox);
+    let pid = running.pid().to_string();
+    let look = until("two jobs to end", || {
+        let look = records(&stat(&[&pid, "--once", "--json"]))
+            .into_iter()
+            .next()?;
+        (look["jobs"]["done"] == 1 && look["jobs"]["failed"] == 1).then_some(look)
+    });
+    assert_eq!(
+        (&look["schema"], &look["phase"]),
+        (&1.into(), &"planned".into()),
+        "{look}"
+    );
+    assert_eq!(look["jobs"]["running"], 1, "{look}");
+    assert_eq!(look["objects"]["ready"], 3, "{look}");
+    assert_eq!(look["bytes"]["fetched"], 3000, "{look}");
+    let failure = &look["failures"][0];
+    assert_eq!(
+        (&failure["name"], &failure["fault"]),
+        (&"t/bad".into(), &"processor".into())
+    );
+    let processes = look["processes"].as_array().unwrap();
+    let runs: Vec<&str> = processes.iter().filter_map(|p| p["job"].as_str()).collect();
+    assert_eq!(runs, ["t/wait"], "{look}");
+    assert_eq!(
+        processes.iter().filter(|p| p["role"] == "worker").count(),
+        2,
+        "{look}"
+    );
+    // It is no process of the run, and has left no trace in its table.
+    assert!(processes.iter().all(|p| p["role"] != "stranger"), "{look}");
+    let lines = String::from_utf8(stat(&[&pid, "--once"]).stdout).unwrap();
+    for part in [
+        format!("run {pid} · planned"),
+        "runs t/wait".into(),
+        "failed: job t/bad".into(),
+    ] {
+        assert!(lines.contains(&part), "{lines}");
+    }
+    fs::write(sandbox.path("go"), b"").unwrap();
+    let outcome = running.wait();
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    none_left(&sandbox);
+    assert_eq!(stat(&[&pid, "--once"]).status.code(), Some(1), "it is over");
+}
+
+#[test]
+fn records_come_until_the_run_is_over() {
+    let sandbox = Sandbox::new();
+    let running = run(&sandbox);
+    let _table = table(&running);
+    let mut stat = Command::new(env!("CARGO_BIN_EXE_cotec"))
+        .args(["stat", &running.pid().to_string(), "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(stat.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("\"schema\":1"));
+    fs::write(sandbox.path("go"), b"").unwrap();
+    assert_eq!(running.wait().code, Some(1));
+    let last: Value = serde_json::from_str(&lines.last().unwrap().unwrap()).unwrap();
+    assert_eq!(
+        (&last["phase"], &last["jobs"]["done"]),
+        (&"ended".into(), &2.into()),
+        "{last}"
+    );
+    assert_eq!(stat.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_killed_coordinator_is_told_and_how_to_go_on() {
+    let sandbox = Sandbox::new();
+    let mut running = run(&sandbox);
+    let _table = table(&running);
+    let stat_beside = Command::new(env!("CARGO_BIN_EXE_cotec"))
+        .args(["stat", &running.pid().to_string(), "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = running.pid().to_string();
+    until("the first record", || {
+        records(&stat(&[&pid, "--once", "--json"]))
+            .into_iter()
+            .next()
+    });
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    let output = stat_beside.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    // Unless it was killed before it was found at all.
+    if let Some(last) = records(&output).last() {
+        assert_eq!(last["phase"], "killed", "{last}");
+    }
+    let output = stat(&[&pid, "--once"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains(&format!("the coordinator {pid}")) && said.contains("was killed"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    drop(running);
+    none_left(&sandbox);
+}
+
+#[test]
+fn without_a_run_it_says_so() {
+    let output = stat(&["4194304"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("4194304"),
+        "no such run"
+    );
+}

@@ -133,6 +133,7 @@ mod tests {
             state: JobState::Running,
             name: "t/p".into(),
             attempt: 2,
+            inputs: None,
             result: None,
             fault: None,
         };

@@ -24,7 +24,8 @@ Examples:
 
 /// Lists, fetches and uploads objects with the engine of cotec-coord
 #[derive(Debug, Parser)]
-#[command(name = "cotec", version, arg_required_else_help = true,
+#[command(name = "cotec", version, arg_required_else_help = true, disable_help_subcommand = true,
+          help_template = "{about}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
           after_help = "All options, with examples: cotec --help", after_long_help = EXAMPLES)]
 struct Cli {
     /// Serve this directory as the store

@@ -2,6 +2,7 @@
 
 use crate::world::Scenario;
 
+mod at_once;
 mod bells;
 mod deaths;
 mod jobs;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Scenario> {
         deaths::SCENARIOS,
         ring::SCENARIOS,
         uploads::SCENARIOS,
+        at_once::SCENARIOS,
     ]
     .concat()
 }

@@ -54,12 +54,12 @@ enum Command {
     Put(put::Args),
     /// Show a run as it goes on
     Stat(stat::Args),
-    /// Print the JSON Schema of the job file
-    Schema,
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print a man page, or write all of them
     Man(man::Args),
+    /// Print the JSON Schema of job files, or of the records of `cotec-coord --json`
+    Schema(schema::Args),
 }
 
 fn main() -> ExitCode {
@@ -72,9 +72,9 @@ fn main() -> ExitCode {
         Command::Get(args) => get::run(args, &cli),
         Command::Put(args) => put::run(args, &cli),
         Command::Stat(args) => Ok(stat::run(args, &cli)),
-        Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        Command::Schema(args) => schema::run(args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

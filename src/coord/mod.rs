@@ -19,6 +19,7 @@ mod postponed;
 mod run;
 #[cfg(feature = "embedded")]
 mod sample;
+mod schema;
 mod sink;
 mod standing;
 mod summary;
@@ -35,6 +36,7 @@ pub use native::{NativeConfig, run as run_native};
 pub use observe::{Happening, Observer, Progress, What};
 pub use plain::PlainObserver;
 pub use run::run;
+pub use schema::events_schema;
 pub use summary::{HeldBack, ResultRecord, Summary};
 #[cfg(feature = "cli")]
 pub use terminal::TerminalObserver;

@@ -30,6 +30,7 @@ mod loudness;
 mod order;
 mod parameters;
 mod points;
+mod records;
 mod reference;
 mod resume;
 mod signals;

@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::schedule::{Agenda, Next, Order, Room};
 use crate::table::{EventReader, JobId, SlotId, Table, TableError};
 use crate::values::safe::manifest_of;
-use crate::values::{EventKind, JobState, ObjectState};
+use crate::values::{EventKind, JobState, Limits, ObjectState};
 
 use super::config::FetchConfig;
 use super::landed::Landed;
@@ -43,9 +43,15 @@ pub(super) struct Upcoming {
     running: HashMap<u32, u64>,
     /// Only where staging has a limit.
     limited: Option<Limited>,
+    /// Bytes of the job that has begun last.
+    begun_bytes: u64,
     /// Wanted besides its jobs, and waits for room.
     kept_back: Option<SlotId>,
 }
+
+/// No part is made smaller for the sake of a job that is waited for.
+const SMALLEST_PART: u64 = 2 * GRAIN;
+const GRAIN: u64 = 1 << Limits::GRAIN_SHIFT;
 
 impl Upcoming {
     /// # Errors
@@ -76,6 +82,7 @@ impl Upcoming {
             lost: 0,
             running: HashMap::new(),
             limited,
+            begun_bytes: 0,
             kept_back: None,
         })
     }
@@ -153,6 +160,10 @@ impl Upcoming {
                         limited.admit(table, landed, &mut self.agenda, job)?;
                     }
                     table.start_at_once(job)?;
+                    self.begun_bytes = 0;
+                    for slot in table.job_inputs(job)? {
+                        self.begun_bytes = self.begun_bytes.saturating_add(table.size(slot)?);
+                    }
                 }
                 Next::Recycle(slots) => {
                     let Some(limited) = &mut self.limited else {
@@ -164,6 +175,21 @@ impl Upcoming {
                 Next::Nothing | Next::Full => return Ok(None),
             }
         }
+    }
+
+    /// How large a part may be where it usually has `usual` bytes. While no job waits for a worker,
+    /// all connections share in the job that comes next: with parts of the usual size it would
+    /// arrive together with those after it, and late.
+    pub fn part_bytes(
+        &self,
+        table: &Table,
+        usual: u64,
+        connections: usize,
+    ) -> Result<u64, TableError> {
+        Ok(match table.a_job_waits()? {
+            true => usual,
+            false => share(self.begun_bytes, usual, connections),
+        })
     }
 
     /// An object was begun, and will be compared with its product's manifest.
@@ -311,4 +337,27 @@ fn again(table: &Table, slot: SlotId) -> Result<SlotId, TableError> {
         table.want_for_jobs(slot)?;
     }
     Ok(slot)
+}
+
+/// What each connection gets of a job's bytes, if that is less than a part of the usual size, and
+/// not so little that requests cost more than they bring.
+fn share(of_job: u64, usual: u64, connections: usize) -> u64 {
+    let share = of_job.div_ceil(connections.max(1) as u64);
+    let least = (usual / 4).max(SMALLEST_PART);
+    share.max(least).next_multiple_of(GRAIN).min(usual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_connections_share_in_a_job_that_workers_wait_for() {
+        let mib = |n: u64| n * GRAIN;
+        assert_eq!(share(mib(50), mib(11), 16), mib(4));
+        assert_eq!(share(mib(1000), mib(11), 16), mib(11), "large enough");
+        assert_eq!(share(mib(50), mib(11), 0), mib(11));
+        assert_eq!(share(100, mib(11), 16), mib(3), "a request has its price");
+        assert_eq!(share(0, mib(4), 16), SMALLEST_PART);
+    }
 }

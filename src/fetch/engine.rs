@@ -327,8 +327,14 @@ impl Engine {
         if part.is_some() {
             return Ok(part);
         }
-        let bytes = self.setting().part_bytes;
+        let setting = self.setting();
+        let requests_count = self.store.budget().profile().requests_per_minute.is_some();
         loop {
+            let (usual, connections) = (setting.part_bytes, setting.connections);
+            let bytes = match requests_count {
+                true => usual,
+                false => queue.upcoming.part_bytes(&self.table, usual, connections)?,
+            };
             let part = queue.cut(bytes);
             if part.is_some() {
                 return Ok(part);

@@ -388,6 +388,13 @@ impl Table {
         Ok(moved)
     }
 
+    /// Whether a job has all that it needs but a worker. It may be one too many at the moment at
+    /// which a job is claimed.
+    pub fn a_job_waits(&self) -> Result<bool> {
+        let jobs = self.mem.count(Counter::Jobs)?;
+        Ok(ready::first(&self.mem, 0, jobs)?.is_some())
+    }
+
     /// Claims the first ready job for this process.
     pub fn claim_job(&self) -> Result<Option<JobClaim>> {
         let me = self.joined()?;

@@ -157,7 +157,10 @@ fn a_connection_that_brings_something_each_time_is_not_given_up() {
         _ => Answer::Plain,
     });
     let (sandbox, served) = (Sandbox::new(), bucket.serve());
-    run(&sandbox, &served, 0);
+    sandbox.job_file(&copy_directory(&["p1", "p2", "p3"]));
+    // Several would share in it.
+    let coord = served.to(sandbox.coord()).args(["--connections", "1"]);
+    coord.expect(0);
     assert!(fs::read(sandbox.path("out/p2/copy/big")).unwrap() == big);
     assert_eq!(served.gets("p2/big"), 7);
 }

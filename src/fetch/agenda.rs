@@ -43,6 +43,7 @@ pub(super) struct Upcoming {
     running: HashMap<u32, u64>,
     /// Only where staging has a limit.
     limited: Option<Limited>,
+    workers: usize,
     /// Bytes of the job that has begun last.
     begun_bytes: u64,
     /// Wanted besides its jobs, and waits for room.
@@ -82,6 +83,7 @@ impl Upcoming {
             lost: 0,
             running: HashMap::new(),
             limited,
+            workers: config.workers,
             begun_bytes: 0,
             kept_back: None,
         })
@@ -177,18 +179,19 @@ impl Upcoming {
         }
     }
 
-    /// How large a part may be where it usually has `usual` bytes. While no job waits for a worker,
-    /// all connections share in the job that comes next: with parts of the usual size it would
-    /// arrive together with those after it, and late.
+    /// How large a part may be where it usually has `usual` bytes. As long as fewer jobs wait for a
+    /// worker than there are workers, all connections share in the job that comes next: with parts
+    /// of the usual size it would arrive together with those after it, and late.
     pub fn part_bytes(
         &self,
         table: &Table,
         usual: u64,
         connections: usize,
     ) -> Result<u64, TableError> {
-        Ok(match table.a_job_waits()? {
-            true => usual,
-            false => share(self.begun_bytes, usual, connections),
+        let enough = self.workers.max(1);
+        Ok(match table.jobs_that_wait(enough)? < enough {
+            true => share(self.begun_bytes, usual, connections),
+            false => usual,
         })
     }
 

@@ -388,11 +388,18 @@ impl Table {
         Ok(moved)
     }
 
-    /// Whether a job has all that it needs but a worker. It may be one too many at the moment at
-    /// which a job is claimed.
-    pub fn a_job_waits(&self) -> Result<bool> {
+    /// How many jobs have all that they need but a worker; it stops counting at `most`. It may be
+    /// one too many for each worker that claims one at the moment.
+    pub fn jobs_that_wait(&self, most: usize) -> Result<usize> {
         let jobs = self.mem.count(Counter::Jobs)?;
-        Ok(ready::first(&self.mem, 0, jobs)?.is_some())
+        let (mut from, mut count) = (0, 0);
+        while count < most
+            && let Some(job) = ready::first(&self.mem, from, jobs)?
+        {
+            from = u64::from(job) + 1;
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Claims the first ready job for this process.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use cotec::watch::{Failure, Fetching, Look, Process};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::text::worker_does;
+use super::text::does;
 
 /// How many bandwidths are remembered: more than a screen is wide.
 const HISTORY: usize = 400;
@@ -151,9 +151,7 @@ impl App {
     /// The processes that pass the filter, workers first.
     pub fn processes(&self) -> Vec<&Process> {
         let all = self.look.processes.iter();
-        let mut shown: Vec<_> = all
-            .filter(|p| self.passes(&[p.role, &worker_does(p.role, p.job.as_deref(), None)]))
-            .collect();
+        let mut shown: Vec<_> = all.filter(|p| self.passes(&[p.role, &does(p)])).collect();
         shown.sort_by_key(|p| (p.role != "worker", p.number));
         shown
     }

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Gauge, Paragraph, Sparkline};
 
 use super::app::{App, Page};
-use super::text::{summary, worker_does};
+use super::text::{does, summary};
 
 /// Below so many columns there are no frames and no charts.
 const NARROW: u16 = 50;
@@ -120,9 +120,9 @@ fn list(frame: &mut Frame<'_>, area: Rect, app: &App, narrow: bool) {
 
 fn processes(app: &App) -> Vec<Line<'_>> {
     let rows = app.processes().into_iter().map(|process| {
-        let what = worker_does(process.role, process.job.as_deref(), process.since);
+        let what = does(process);
         let style = match (process.lives, &process.job) {
-            (false, _) => Style::new().fg(Color::Red),
+            (false, _) => Style::new().add_modifier(Modifier::DIM),
             (true, Some(_)) => Style::new().fg(Color::Green),
             (true, None) => Style::new(),
         };

@@ -1,7 +1,7 @@
 //! A look at a run as lines of text.
 
 use cotec::values::human::{bytes, duration, printable};
-use cotec::watch::{Found, Look};
+use cotec::watch::{Found, Look, Process};
 
 /// What is said of a run whose coordinator was killed.
 pub fn killed(run: &Found) -> String {
@@ -59,12 +59,8 @@ pub fn lines(look: &Look) -> String {
         printable(&look.out)
     );
     for process in &look.processes {
-        let what = worker_does(process.role, process.job.as_deref(), process.since);
-        let dead = if process.lives { "" } else { " (gone)" };
-        text.push_str(&format!(
-            "  {} {}{dead}: {what}\n",
-            process.role, process.pid
-        ));
+        let what = does(process);
+        text.push_str(&format!("  {} {}: {what}\n", process.role, process.pid));
     }
     for one in look.fetching.iter().take(5) {
         let since = one
@@ -90,13 +86,15 @@ pub fn lines(look: &Look) -> String {
 }
 
 /// What a process does.
-pub fn worker_does(role: &str, job: Option<&str>, since: Option<f64>) -> String {
-    let since = since
+pub fn does(process: &Process) -> String {
+    let since = process
+        .since
         .map(|s| format!(" for {}", duration(s)))
         .unwrap_or_default();
-    match (role, job) {
-        (_, Some(job)) => format!("runs {}{since}", printable(job)),
-        ("worker", None) => format!("waits for inputs{since}"),
+    match (process.lives, &process.job, process.role) {
+        (false, ..) => "has ended".to_owned(),
+        (_, Some(job), _) => format!("runs {}{since}", printable(job)),
+        (_, None, "worker") => format!("waits for inputs{since}"),
         _ => "works".to_owned(),
     }
 }

@@ -64,13 +64,10 @@ fn show(verdict: &Verdict) {
         "a worker asleep though there was a job",
         verdict.faults.iter().map(Fault::slept_ns),
     );
-    let jobs = verdict.faults.iter().map(|fault| fault.jobs).max();
-    let asleep = verdict.faults.iter().map(|fault| fault.asleep).max();
-    println!(
-        "  at most {} jobs and {} workers at a time",
-        jobs.unwrap_or(0),
-        asleep.unwrap_or(0)
-    );
+    if let Some(longest) = verdict.longest() {
+        let Fault { jobs, asleep, .. } = longest;
+        println!("  the longest: {jobs} jobs, {asleep} workers asleep");
+    }
 }
 
 fn row(name: &str, times: impl Iterator<Item = u64>) {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod judge;
+mod judge_tests;
 mod run;
 #[path = "../../tools/wan/mod.rs"]
 mod wan;

@@ -1,7 +1,8 @@
 //! cotec processes Earth-observation products while they are still being downloaded from S3.
 //!
 //! The crate is built in floors; each module imports only from floors below it:
-//! `values` < `sys` < `table`, `store` < `raster`, `task`, `schedule` < `plan`, `fetch`, `work` < `coord`, `watch` < `cli`.
+//! `values` < `sys` < `table`, `store` < `raster`, `task`, `schedule` < `plan`, `fetch`, `work`,
+//! `upload`, `report` < `watch` < `coord` < `cli`.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -13,6 +14,8 @@ pub mod fetch;
 pub mod plan;
 #[cfg(feature = "raster")]
 pub mod raster;
+#[cfg(feature = "run")]
+pub mod report;
 pub mod schedule;
 #[cfg(feature = "s3")]
 pub mod store;

@@ -2,9 +2,9 @@
 
 use crate::table::{JobId, SlotId, Table, TableError};
 use crate::values::{Event, EventKind, Fault, JobState, ObjectState};
+use crate::watch::{job_result, why_job_failed};
 
 use super::observe::{Happening, What};
-use super::outcome::result_of;
 
 /// Looks up the names behind an event.
 pub(super) fn happening(
@@ -30,12 +30,19 @@ pub(super) fn happening(
             fault,
         })
     };
-    let job = |state: JobState, fault| -> Result<What, TableError> {
+    let job = |state: JobState, fault: Option<Fault>| -> Result<What, TableError> {
         let job = JobId(event.id);
         let result = if state.ended() {
-            result_of(table, job)?
+            job_result(table, job)?
         } else {
             None
+        };
+        let why = match fault.filter(|_| state == JobState::Failed) {
+            Some(fault) => {
+                let said = result.as_ref().and_then(|r| r.error.as_deref());
+                Some(why_job_failed(table, fault, said)?)
+            }
+            None => None,
         };
         let inputs = match event.kind {
             EventKind::JobWaiting => {
@@ -57,6 +64,7 @@ pub(super) fn happening(
             inputs,
             result: result.map(Box::new),
             fault,
+            why,
         })
     };
     let what = match event.kind {

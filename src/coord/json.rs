@@ -75,6 +75,7 @@ fn describe(what: &What) -> (String, Value) {
             inputs,
             result,
             fault,
+            why,
         } => {
             let mut fields = json!({ "job": name, "attempt": attempt, "inputs": inputs });
             if let (Some(result), Value::Object(map)) = (result, &mut fields)
@@ -83,7 +84,12 @@ fn describe(what: &What) -> (String, Value) {
                 map.extend(more);
             }
             let fault = fault.filter(|_| *state == JobState::Failed);
-            (format!("job-{}", state.name()), filled(fields, fault))
+            let mut fields = filled(fields, fault);
+            if let (Some(why), Value::Object(map)) = (why, &mut fields) {
+                map.insert("error".into(), json!(why.error));
+                map.insert("way_out".into(), json!(why.way_out));
+            }
+            (format!("job-{}", state.name()), fields)
         }
         What::UploadBegun { name } => ("upload-begun".into(), json!({ "job": name })),
         What::HandedOn { name } => ("job-handed-on".into(), json!({ "job": name })),

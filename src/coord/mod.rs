@@ -12,7 +12,6 @@ mod journal;
 mod json;
 mod native;
 mod observe;
-mod outcome;
 mod overdue;
 mod plain;
 mod postponed;

@@ -1,6 +1,7 @@
 //! What an observer of a run is told.
 
 use crate::values::{Event, Fault, JobState, ObjectState, Verified};
+use crate::watch::Why;
 use crate::work::JobResult;
 
 use super::summary::Summary;
@@ -54,8 +55,10 @@ pub enum What {
         inputs: Option<Vec<String>>,
         /// Its outcome, when it ended.
         result: Option<Box<JobResult>>,
-        /// Why it failed.
+        /// Why it failed, or why it is to be run again.
         fault: Option<Fault>,
+        /// The same in words, where it failed.
+        why: Option<Why>,
     },
     /// The worker of a job died and the job can be claimed again.
     HandedOn {

@@ -8,6 +8,7 @@ use super::summary::Summary;
 use super::voice::{Voice, detail};
 use crate::values::human::{bytes, count, duration, printable};
 use crate::values::{JobState, Verified, verified};
+use crate::watch::Why;
 use crate::work::ResultStats;
 
 /// How often a line of progress appears where there is no terminal, in seconds.
@@ -96,13 +97,10 @@ fn said(what: &What, notes_seen: &mut BTreeMap<String, u64>) -> Option<String> {
             state: JobState::Failed,
             name,
             result,
-            fault,
+            why,
             ..
         } => {
-            let said = result.as_ref().and_then(|r| r.error.clone());
-            let why = said
-                .or_else(|| fault.map(|f| f.to_string()))
-                .unwrap_or_default();
+            let why = why.as_ref().map(Why::to_string).unwrap_or_default();
             let end = result
                 .as_ref()
                 .and_then(|r| r.log_end.as_deref())

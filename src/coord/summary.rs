@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::table::{JobId, SlotId, Table, TableError};
 use crate::task::{JobFile, Uploaded};
 use crate::values::{JobState, ObjectState, Verified};
+use crate::watch::{Why, job_result, why_job_failed};
 use crate::work::{JobResult, ResultStats};
 
-use super::outcome::{result_of, why_job_failed};
 use super::tally::Tally;
 
 /// The whole run.
@@ -271,7 +271,7 @@ impl Ending<'_> {
             let Some(view) = self.table.job(JobId(number))? else {
                 continue;
             };
-            let result = result_of(self.table, view.job)?.unwrap_or_default();
+            let result = job_result(self.table, view.job)?.unwrap_or_default();
             let (_, product) = view.name.split_once('/').unwrap_or(("", &view.name));
             let task = self.jobfile.tasks.get(view.task as usize);
             let failed = view.state == JobState::Failed;
@@ -304,7 +304,11 @@ impl Ending<'_> {
     }
 
     fn why(&self, view: &crate::table::JobView, result: &JobResult) -> Result<String, TableError> {
-        why_job_failed(self.table, view.fault, result.error.as_deref())
+        let said = result.error.as_deref();
+        Ok(match view.fault {
+            Some(fault) => why_job_failed(self.table, fault, said)?.to_string(),
+            None => said.unwrap_or("for an unknown reason").to_owned(),
+        })
     }
 
     fn failed_objects(&self) -> Result<Vec<FailedObject>, TableError> {
@@ -316,10 +320,9 @@ impl Ending<'_> {
             if let Some(view) = self.table.object(SlotId(number))?
                 && let Some(fault) = view.fault
             {
-                let error = format!("{fault}; {}", fault.code.way_out());
                 failed.push(FailedObject {
                     key: view.key,
-                    error,
+                    error: Why::from(fault).to_string(),
                     fault: fault.code.name().into(),
                 });
             }

@@ -14,6 +14,7 @@ use crate::sys::signals::Signals;
 use crate::table::{EventReader, JobClaim, JobId, Phase, SlotId, TableError};
 use crate::task::JobPayload;
 use crate::values::{Event, EventKind, Fault, FaultCode, JobState, Role};
+use crate::watch::job_result;
 use crate::work::{self, JobResult};
 
 use super::children::{self, Children, Kid, ends_run};
@@ -23,7 +24,6 @@ use super::exit::ExitCode;
 use super::forks::Shared;
 use super::journal::Journal;
 use super::observe::{Happening, Observer, Progress, What, is_detail};
-use super::outcome::result_of;
 use super::overdue::Overdue;
 use super::postponed::Postponed;
 use super::summary::Figures;
@@ -404,7 +404,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
                 continue;
             }
             let value = match kind {
-                EventKind::JobDone => match result_of(table, job)? {
+                EventKind::JobDone => match job_result(table, job)? {
                     Some(result) if result.earlier => EARLIER,
                     _ => 0,
                 },

@@ -136,6 +136,7 @@ mod tests {
             inputs: None,
             result: None,
             fault: None,
+            why: None,
         };
         assert!(
             detail(&happening)

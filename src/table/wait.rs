@@ -7,7 +7,7 @@ use crate::sys::futex::{self, WAIT_ANY_MAX};
 use crate::sys::seeded::Seed;
 use crate::sys::sync::{Ordering, fence, seeded};
 use crate::values::clock::Deadline;
-use crate::values::{ByteRange, Fault, FaultCode, ObjectState, Role, Word};
+use crate::values::{ByteRange, Fault, ObjectState, Role, Word};
 
 use super::error::{Result, TableError};
 use super::handle::Table;
@@ -132,10 +132,10 @@ impl Table {
         match self.object_state(slot)? {
             Some(ObjectState::Ready) => Ok(Some(Outcome::Ready)),
             Some(ObjectState::Failed) => {
+                // It stands there before the state does.
                 let fault = self.object_fault(slot)?;
-                Ok(Some(Outcome::Failed(
-                    fault.unwrap_or(Fault::new(FaultCode::Stopped, 0)),
-                )))
+                let fault = fault.ok_or(TableError::corrupt("fault of the slot", slot.0.into()))?;
+                Ok(Some(Outcome::Failed(fault)))
             }
             Some(ObjectState::Evicted) => self.want(slot).map(|()| None),
             // Nobody waits until one of its jobs begins.

@@ -34,8 +34,7 @@ pub enum FaultCode {
     Output = 13,
     /// The job could not be planned, for example for want of a band. Detail: 0.
     Planning = 14,
-    /// The run was stopped before this was done. Detail: 0.
-    Stopped = 15,
+    // 15 was of a code that nothing led to; the number is not used again.
     /// The bytes are not those that a checksum of the store or the product speaks of. Detail:
     /// downloads.
     Corrupt = 16,
@@ -49,7 +48,7 @@ pub enum FaultCode {
 
 impl FaultCode {
     /// All codes, in the order of their numbers.
-    pub const ALL: [FaultCode; 19] = [
+    pub const ALL: [FaultCode; 18] = [
         FaultCode::NotFound,
         FaultCode::Refused,
         FaultCode::Changed,
@@ -64,7 +63,6 @@ impl FaultCode {
         FaultCode::NoOutput,
         FaultCode::Output,
         FaultCode::Planning,
-        FaultCode::Stopped,
         FaultCode::Corrupt,
         FaultCode::UsedUp,
         FaultCode::TimedOut,
@@ -88,7 +86,6 @@ impl FaultCode {
             FaultCode::NoOutput => "no-output",
             FaultCode::Output => "output",
             FaultCode::Planning => "planning",
-            FaultCode::Stopped => "stopped",
             FaultCode::Corrupt => "corrupt",
             FaultCode::UsedUp => "used-up",
             FaultCode::TimedOut => "timed-out",
@@ -114,20 +111,21 @@ impl FaultCode {
                 "check that --endpoint is an S3 store and not a proxy or a web page"
             }
             FaultCode::Staging => {
-                "free space in the staging directory or choose another with --staging"
+                "make room in the staging directory, or choose another with --staging"
             }
-            FaultCode::Input => "see the failure of the object it names",
-            FaultCode::Processor => "see the end of the processor's output",
+            FaultCode::Input => "see the failure of the object that it names",
+            FaultCode::Processor => "see what the processor says, or run it alone to find out why",
             FaultCode::ProcessorKilled => {
-                "see the end of the processor's output; signal 9 often means that memory ran out"
+                "see the end of the job's log; signal 9 often means that memory ran out"
             }
             FaultCode::WorkerDied => {
                 "the processor takes its worker down: run it alone to find out why"
             }
             FaultCode::NoOutput => "the processor must write the file that {out} names",
-            FaultCode::Output => "free space in the output directory or choose another with --out",
-            FaultCode::Planning => "see the planner's message for this product",
-            FaultCode::Stopped => "run the same command again to finish",
+            FaultCode::Output => "make room in the output directory, or choose another with --out",
+            FaultCode::Planning => {
+                "check the product with `cotec ls`, and the task in the job file"
+            }
             FaultCode::TimedOut => {
                 "find out what the processor waits for, or raise the task's `timeout`"
             }
@@ -198,7 +196,6 @@ impl fmt::Display for Fault {
             FaultCode::NoOutput => write!(f, "the processor wrote no output"),
             FaultCode::Output => write!(f, "output not writable ({})", errno_text(d)),
             FaultCode::Planning => write!(f, "could not be planned"),
-            FaultCode::Stopped => write!(f, "stopped before it was done"),
             FaultCode::TimedOut => write!(f, "the processor ran longer than the {d} s of its task"),
             FaultCode::Upload => write!(f, "its result could not be uploaded"),
             FaultCode::Corrupt => {
@@ -228,6 +225,7 @@ mod tests {
             assert!(!fault.to_string().is_empty() && !code.way_out().is_empty());
         }
         assert_eq!(Fault::from_bits(0), None);
+        assert_eq!(Fault::from_bits(15 << 24), None, "the number of no code");
         assert_eq!(Fault::from_bits(u32::MAX), None);
     }
 

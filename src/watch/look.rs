@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::sys::clock::now_ns;
 use crate::sys::proc;
 use crate::table::{EventReader, JobId, Phase, ProcessView, SlotId, Table, TableError};
-use crate::values::{EventKind, FaultCode, JobState, ObjectState, Role};
-use crate::work::JobResult;
+use crate::values::{EventKind, JobState, ObjectState, Role};
 
+use super::failed::{job_result, why_job_failed};
 use super::find::Found;
 
 /// How many objects under way, and how many failures, are told one by one.
@@ -275,19 +275,14 @@ impl Watcher {
         let Some(fault) = self.table.job_fault(job)? else {
             return Ok(None);
         };
-        let said = self.table.job_result(job)?;
-        let said = said.and_then(|text| serde_json::from_slice::<JobResult>(&text).ok());
-        let mut error = said.and_then(|result| result.error);
-        if fault.code == FaultCode::Input && error.is_none() {
-            let key = self.table.key(SlotId(fault.detail))?;
-            error = Some(format!("its input {key:?} failed"));
-        }
+        let said = job_result(&self.table, job)?.and_then(|result| result.error);
+        let why = why_job_failed(&self.table, fault, said.as_deref())?;
         Ok(Some(Failure {
             what: "job",
             name: self.table.job_name(job)?,
             fault: fault.code.name(),
-            error: error.unwrap_or_else(|| fault.to_string()),
-            way_out: fault.code.way_out(),
+            error: why.error,
+            way_out: why.way_out,
         }))
     }
 

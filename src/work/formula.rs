@@ -121,9 +121,8 @@ fn failure(error: RasterError) -> Failure {
         RasterError::Io { source, .. } => source.raw_os_error().unwrap_or(0),
         _ => 0,
     };
-    let code = FaultCode::Output;
     Failure {
-        fault: Fault::new(code, errno.unsigned_abs()),
-        ..Failure::processor(format!("{error}; {}", code.way_out()))
+        fault: Fault::new(FaultCode::Output, errno.unsigned_abs()),
+        ..Failure::processor(error)
     }
 }

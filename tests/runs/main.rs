@@ -17,6 +17,7 @@ mod at_once;
 mod big;
 mod by_hand;
 mod cli;
+mod codes;
 mod commands;
 mod deaths;
 mod edges;

@@ -9,6 +9,7 @@ mod tree;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use cotec::values::FaultCode;
 use tree::{Source, production, root, sources};
 
 /// The floors, from the ground up. Modules of one floor do not import each other.
@@ -247,19 +248,67 @@ fn each_dependency_has_its_reason() {
     );
 }
 
+/// The tests that a page names, as `path::name`, and those among them that do not exist.
+fn named_tests(page: &str) -> (Vec<(&str, &str)>, Vec<String>) {
+    let words = page.split('`').filter(|word| word.contains(".rs::"));
+    let named: Vec<_> = words.filter_map(|word| word.split_once("::")).collect();
+    let there = |(path, test): &(&str, &str)| {
+        let text = fs::read_to_string(root().join(path)).unwrap_or_default();
+        text.contains(&format!("fn {test}(")) || text.contains(&format!("\"{test}\""))
+    };
+    let absent = named.iter().filter(|named| !there(named));
+    let absent = absent
+        .map(|(path, test)| format!("{path}::{test}"))
+        .collect();
+    (named, absent)
+}
+
 #[test]
 fn each_promise_names_a_test_that_exists() {
     let promises = fs::read_to_string(root().join("docs/promises.md")).unwrap();
-    let mut named = 0;
+    let (named, absent) = named_tests(&promises);
+    assert!(
+        named.len() > 10,
+        "the page names only {} tests",
+        named.len()
+    );
+    fail("docs/promises.md names tests that are there", &absent);
+}
+
+#[test]
+fn each_fault_has_its_section_its_way_out_and_its_test() {
+    let page = fs::read_to_string(root().join("docs/faults.md")).unwrap();
+    let mut sections: BTreeMap<&str, &str> = BTreeMap::new();
+    for section in page.split("\n## `").skip(1) {
+        let (name, text) = section.split_once('`').unwrap();
+        sections.insert(name, text);
+    }
     let mut wrong = Vec::new();
-    for word in promises.split('`').filter(|word| word.contains(".rs::")) {
-        let (path, test) = word.split_once("::").unwrap();
-        named += 1;
-        let text = fs::read_to_string(root().join(path)).unwrap_or_default();
-        if !text.contains(&format!("fn {test}(")) && !text.contains(&format!("\"{test}\"")) {
-            wrong.push(word.to_owned());
+    for code in FaultCode::ALL {
+        let name = code.name();
+        let Some(text) = sections.remove(name) else {
+            wrong.push(format!("{name} has no section"));
+            continue;
+        };
+        for item in ["on", "detail", "exit code", "what to do", "produced by"] {
+            if !text.contains(&format!("\n- {item}: ")) {
+                wrong.push(format!("{name}: no line says {item:?}"));
+            }
+        }
+        if !text.contains(code.way_out()) {
+            wrong.push(format!("{name}: the way out is {:?}", code.way_out()));
+        }
+        let (named, absent) = named_tests(text);
+        wrong.extend(absent.iter().map(|test| format!("{name}: no {test}")));
+        // What is to produce a code has to look for it.
+        let says = |(path, _): &(&str, &str)| {
+            let test = fs::read_to_string(root().join(path)).unwrap_or_default();
+            test.contains(&format!("\"{name}\""))
+        };
+        if named.is_empty() || !named.iter().all(says) {
+            wrong.push(format!("{name}: a test that looks for it is to be named"));
         }
     }
-    assert!(named > 10, "the page names only {named} tests");
-    fail("docs/promises.md names tests that are there", &wrong);
+    wrong.extend(sections.keys().map(|name| format!("{name} is no fault")));
+    fail("docs/faults.md says what each fault is", &wrong);
 }

@@ -7,12 +7,16 @@
 //!   each task take for a byte.
 //! - [`simulate`] runs the agenda in virtual time, and [`bounds`] says how soon a workload can be
 //!   done at best: for `tools/schedule`, and to ask what more connections or workers would bring.
+//! - [`network`] and [`replay`] have what a run was like from what was seen of it, and run it
+//!   once more with one thing changed.
 //! - [`Room`] says whether there is room in staging for one more job.
 
 mod agenda;
 pub mod bounds;
 mod costs;
+pub mod network;
 mod ranked;
+pub mod replay;
 mod room;
 pub mod simulate;
 

@@ -43,8 +43,10 @@ pub struct Setup {
     pub bandwidth: f64,
     /// Bytes per second of one connection at most.
     pub per_connection: f64,
-    /// Connections at the same time.
+    /// Connections at the same time, at the beginning.
     pub connections: usize,
+    /// Other numbers of connections, each with the second from which on it is allowed.
+    pub later: Vec<(f64, usize)>,
     /// Seconds between a request and its first byte.
     pub latency: f64,
     /// Bytes that are asked for at a time.
@@ -111,6 +113,9 @@ struct Run<'a> {
     setup: &'a Setup,
     agenda: Agenda,
     now: f64,
+    /// Connections that are allowed now, and how many other numbers of them there were.
+    connections: usize,
+    changed: usize,
     /// The jobs before this one are registered.
     registered: usize,
     /// Jobs of each object.
@@ -155,6 +160,8 @@ pub fn simulate(workload: &Workload, setup: &Setup) -> Outcome {
         setup,
         agenda: Agenda::new(setup.order, Room::unlimited(), setup.workers),
         now: 0.0,
+        connections: setup.connections,
+        changed: 0,
         registered: 0,
         users,
         missing,
@@ -190,7 +197,13 @@ impl Run<'_> {
     fn step(&mut self) -> bool {
         self.register();
         self.claim();
-        while self.asked.len() + self.coming.len() < self.setup.connections.max(1) {
+        while let Some((at, connections)) = self.setup.later.get(self.changed)
+            && *at <= self.now
+        {
+            self.connections = *connections;
+            self.changed += 1;
+        }
+        while self.asked.len() + self.coming.len() < self.connections.max(1) {
             if !self.ask() {
                 break;
             }
@@ -203,6 +216,10 @@ impl Run<'_> {
             self.running.peek().map(|Reverse((at, _))| at.0),
             (self.coming.peek())
                 .map(|Reverse((at, _))| self.now + (at.0 - self.brought).max(0.0) / share),
+            // Only while more connections may bring something.
+            (self.setup.later.get(self.changed))
+                .filter(|_| !(self.asked.is_empty() && self.coming.is_empty()))
+                .map(|(at, _)| *at),
         ];
         let next = times.into_iter().flatten().min_by(f64::total_cmp);
         let Some(next) = next else {

@@ -16,6 +16,7 @@ fn setup(workers: usize, order: Order) -> Setup {
         bandwidth: 10.0,
         per_connection: f64::INFINITY,
         connections: 1,
+        later: Vec::new(),
         latency: 0.0,
         part_bytes: 10,
         workers,

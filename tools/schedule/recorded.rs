@@ -102,6 +102,7 @@ pub fn read(text: &str, connections: usize) -> Option<Recorded> {
             bandwidth: (bytes as f64 / seconds).max(1.0),
             per_connection: f64::INFINITY,
             connections,
+            later: Vec::new(),
             latency: 0.0,
             part_bytes: 8 << 20,
             workers,

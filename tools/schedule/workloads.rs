@@ -78,6 +78,7 @@ pub fn one(class: &str, number: u64) -> (Workload, Setup) {
         bandwidth: d.scale(10.0, 125.0) * M,
         per_connection: f64::INFINITY,
         connections: d.scale(4.0, 33.0) as usize,
+        later: Vec::new(),
         latency: 0.0,
         part_bytes: 8 << 20,
         workers,

@@ -6,12 +6,12 @@ use crate::watch::{job_result, why_job_failed};
 
 use super::observe::{Happening, What};
 
-/// Looks up the names behind an event.
+/// Looks up the names behind an event. Details of a run are for its recorder alone: `None`.
 pub(super) fn happening(
     table: &Table,
     begun_ns: u64,
     event: &Event,
-) -> Result<Happening, TableError> {
+) -> Result<Option<Happening>, TableError> {
     let fault = || Fault::from_bits(event.value as u32);
     let object = |state, fetched, fault| -> Result<What, TableError> {
         let slot = SlotId(event.id);
@@ -104,10 +104,16 @@ pub(super) fn happening(
                 fault,
             }
         }
+        EventKind::Joined
+        | EventKind::PartBegun
+        | EventKind::PartAnswered
+        | EventKind::PartEnded
+        | EventKind::Waited
+        | EventKind::Setting => return Ok(None),
     };
-    Ok(Happening {
+    Ok(Some(Happening {
         at: event.at_ns.saturating_sub(begun_ns) as f64 / 1e9,
         process: (event.role.name(), event.process),
         what,
-    })
+    }))
 }

@@ -58,7 +58,7 @@ impl Shared<'_> {
             Role::Worker => self.work(),
             Role::Uploader => self.upload(),
             Role::Server => self.serve(started),
-            Role::Coordinator | Role::Stranger => Ok(()),
+            Role::Coordinator | Role::Stranger | Role::Recorder => Ok(()),
         };
         match outcome {
             Ok(()) => 0,

@@ -362,7 +362,9 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             return Ok(());
         }
         let table = &self.shared.table;
-        let mut happening = happening(table, self.begun_ns, event)?;
+        let Some(mut happening) = happening(table, self.begun_ns, event)? else {
+            return Ok(());
+        };
         if let What::Job {
             state: state @ (JobState::Done | JobState::Failed),
             name,

@@ -163,7 +163,13 @@ impl Tally {
             EventKind::ObjectEvicted
             | EventKind::Note
             | EventKind::Retry
-            | EventKind::UploadBegun => {}
+            | EventKind::UploadBegun
+            | EventKind::Joined
+            | EventKind::PartBegun
+            | EventKind::PartAnswered
+            | EventKind::PartEnded
+            | EventKind::Waited
+            | EventKind::Setting => {}
         }
     }
 

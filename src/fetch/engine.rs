@@ -61,12 +61,15 @@ pub(super) struct Engine {
     idle: RefCell<Vec<Idle>>,
     /// The next part, while no connection is to be had for it.
     pub waiting: RefCell<Option<Rc<Part>>>,
-    /// Lines at work.
+    /// Lines at work, and their numbers.
     pub busy: Cell<usize>,
+    numbers: RefCell<Vec<bool>>,
     /// There was nothing to give out at some time since the last look.
     pub starved: Cell<bool>,
     /// Bytes that have come, and requests that were answered well.
     pub bytes: Cell<u64>,
+    /// The setting that was noted last.
+    pub noted: Cell<Option<Setting>>,
     pub answers: Cell<u64>,
     /// Rung when a line begins to work.
     pub at_work: Notify,
@@ -132,8 +135,10 @@ impl Engine {
             idle: RefCell::default(),
             waiting: RefCell::new(None),
             busy: Cell::new(0),
+            numbers: RefCell::default(),
             starved: Cell::new(false),
             bytes: Cell::new(0),
+            noted: Cell::new(None),
             answers: Cell::new(0),
             at_work: Notify::new(),
             verifier,
@@ -194,8 +199,12 @@ impl Engine {
             self.at_work.notify_one();
         }
         let engine = Rc::clone(self);
+        let number = self.number();
         self.spawn(async move {
-            let ended = engine.line(part, seat).await;
+            let ended = engine.line(part, seat, number).await;
+            if let Some(taken) = engine.numbers.borrow_mut().get_mut(usize::from(number)) {
+                *taken = false;
+            }
             engine.busy.set(engine.busy.get().saturating_sub(1));
             // Whoever has given a connection back asks for another one.
             ended.and_then(|ended| match ended {
@@ -204,6 +213,18 @@ impl Engine {
             })
         });
         None
+    }
+
+    /// The lowest number that no line at work has.
+    fn number(&self) -> u16 {
+        let mut numbers = self.numbers.borrow_mut();
+        let free = numbers.iter().position(|taken| !taken);
+        let number = free.unwrap_or_else(|| {
+            numbers.push(false);
+            numbers.len() - 1
+        });
+        numbers[number] = true;
+        u16::try_from(number).unwrap_or(u16::MAX)
     }
 
     /// Runs something beside everything else. When it fails or panics, the engine is over, and
@@ -226,7 +247,12 @@ impl Engine {
         });
     }
 
-    async fn line(self: &Rc<Self>, first: Rc<Part>, seat: Seat) -> Result<End, TableError> {
+    async fn line(
+        self: &Rc<Self>,
+        first: Rc<Part>,
+        seat: Seat,
+        number: u16,
+    ) -> Result<End, TableError> {
         // In this order: the connection is closed before the right to it is given back.
         let lease = seat.lease;
         let mut connection = seat.connection;
@@ -239,7 +265,7 @@ impl Engine {
                 next = self.next_part()?;
                 continue;
             }
-            let flight = self.depart(part);
+            let flight = self.depart(part, number)?;
             let ended = tokio::select! {
                 biased;
                 why = flight.called_off() => Err(Ended::CalledOff(why)),
@@ -366,10 +392,12 @@ impl Engine {
         }
     }
 
-    fn depart(&self, part: Rc<Part>) -> Rc<Flight> {
-        let flight = Rc::new(Flight::new(part));
+    fn depart(&self, part: Rc<Part>, line: u16) -> Result<Rc<Flight>, TableError> {
+        let (slot, bytes) = (part.object.claim.slot, part.left().len());
+        self.table.part_begun(slot, line, bytes)?;
+        let flight = Rc::new(Flight::new(part, line));
         self.flights.borrow_mut().push(Rc::clone(&flight));
-        flight
+        Ok(flight)
     }
 
     /// Draws the consequences of a request's end.
@@ -380,6 +408,8 @@ impl Engine {
         }
         drop(flights);
         let (part, begun) = (Rc::clone(&flight.part), flight.begun);
+        let bytes = flight.at.get().saturating_sub(flight.from);
+        (self.table).part_ended(part.object.claim.slot, flight.line, bytes)?;
         drop(flight);
         let error = match ended {
             Ok(()) => return self.part_over(&part),
@@ -472,6 +502,7 @@ impl Surroundings for Engine {
         self.answers.set(self.answers.get() + 1);
         self.backoff.borrow_mut().answered(flight.begun);
         let _ = self.table.add_figures(0, 1, 0);
+        let _ = (self.table).part_answered(flight.part.object.claim.slot, flight.line);
     }
 
     fn came(&self, flight: &Flight, bytes: u64) {

@@ -71,6 +71,11 @@ fn look(engine: &Rc<Engine>, usual: &mut Usual) -> Result<(), TableError> {
         starved,
     };
     engine.control.borrow_mut().observe(seen);
+    let setting = engine.setting();
+    if engine.noted.replace(Some(setting)) != Some(setting) {
+        let connections = u32::try_from(setting.connections).unwrap_or(u32::MAX);
+        engine.table.setting(connections, setting.part_bytes)?;
+    }
     engine.store.budget().beat();
     engine.close_idle(now);
     let thinking = engine.store.config().stall_timeout;

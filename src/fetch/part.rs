@@ -121,6 +121,8 @@ pub(super) enum Doing {
 #[derive(Debug)]
 pub(super) struct Flight {
     pub part: Rc<Part>,
+    /// The number of the line that it is on.
+    pub line: u16,
     pub begun: Instant,
     /// The first byte that it asks for.
     pub from: u64,
@@ -134,11 +136,12 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub fn new(part: Rc<Part>) -> Flight {
+    pub fn new(part: Rc<Part>, line: u16) -> Flight {
         let (begun, from) = (Instant::now(), part.left().start);
         part.flights.set(part.flights.get() + 1);
         Flight {
             part,
+            line,
             begun,
             from,
             at: Cell::new(from),

@@ -47,6 +47,7 @@ impl Table {
             role: Role::Coordinator,
             seed,
             coordinator,
+            details: false,
         };
         table.join(Role::Coordinator)
     }
@@ -88,6 +89,7 @@ impl Table {
             )));
         }
         let (seed, coordinator) = (read(header::SEED)?, read(header::COORDINATOR)?);
+        let details = read(header::DETAILS)? != 0;
         let mem = Mem::new(map, layout);
         Ok(Table {
             mem,
@@ -95,6 +97,7 @@ impl Table {
             role: Role::Stranger,
             seed,
             coordinator,
+            details,
         })
     }
 }

@@ -15,6 +15,8 @@ pub struct Table {
     pub(crate) role: Role,
     pub(crate) seed: u64,
     pub(crate) coordinator: u64,
+    /// Whether details are recorded.
+    pub(crate) details: bool,
 }
 
 impl Table {

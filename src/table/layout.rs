@@ -8,7 +8,7 @@ use super::error::{Result, TableError};
 /// "COTECTBL", little-endian.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"COTECTBL");
 /// Grows whenever the meaning of any byte changes.
-pub(crate) const VERSION: u64 = 5;
+pub(crate) const VERSION: u64 = 6;
 
 /// Bytes of a slot, and of a job's and a process's record: one cache line.
 pub(crate) const LINE: u64 = 64;
@@ -45,6 +45,8 @@ pub(crate) mod header {
     pub const HELD: u64 = 392;
     /// Not 0: the downloader waits for a job to end.
     pub const AWAITED: u64 = 400;
+    /// Not 0: details are recorded. It does not change when others have attached.
+    pub const DETAILS: u64 = 408;
     pub const JOBS_BELL: u64 = 448;
     pub const JOBS_SLEEPERS: u64 = 456;
     pub const FETCH_BELL: u64 = 512;

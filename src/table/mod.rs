@@ -29,6 +29,7 @@ mod admit;
 mod at_once;
 mod bell;
 mod create;
+mod details;
 mod ended;
 mod error;
 mod etag;

@@ -130,11 +130,13 @@ impl Table {
             for field in [GROUP, BYTES, REQUESTS, BUSY_NS] {
                 self.field(index, field)?.store(0, Ordering::SeqCst);
             }
-            return Ok(Table {
+            let table = Table {
                 me: Owner::new(index, generation),
                 role,
                 ..self.clone()
-            });
+            };
+            table.tell_joined()?;
+            return Ok(table);
         }
         Err(TableError::Full {
             what: "processes",

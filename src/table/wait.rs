@@ -32,6 +32,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 impl Table {
     /// Waits until an object is ready or has failed. An evicted one is wanted again.
     pub fn wait(&self, slot: SlotId, timeout: Option<Duration>) -> Result<Outcome> {
+        self.timed(|| self.wait_on(slot, timeout), |_| Some(slot))
+    }
+
+    fn wait_on(&self, slot: SlotId, timeout: Option<Duration>) -> Result<Outcome> {
         let deadline = Deadline::after(now_ns(), timeout);
         loop {
             if let Some(outcome) = self.settled(slot)? {
@@ -52,6 +56,15 @@ impl Table {
     /// Waits until all bytes of a range have landed. Where they stand until the object is ready:
     /// [`crate::values::staged::landing_path`] with the attempt of [`Table::object_attempt`].
     pub fn wait_range(
+        &self,
+        slot: SlotId,
+        range: ByteRange,
+        timeout: Option<Duration>,
+    ) -> Result<Outcome> {
+        self.timed(|| self.wait_on_range(slot, range, timeout), |_| Some(slot))
+    }
+
+    fn wait_on_range(
         &self,
         slot: SlotId,
         range: ByteRange,
@@ -86,6 +99,17 @@ impl Table {
     /// Waits until any of several objects is ready or has failed; returns its place in `slots`.
     /// `None` when the time ran out or `slots` is empty.
     pub fn wait_any(
+        &self,
+        slots: &[SlotId],
+        timeout: Option<Duration>,
+    ) -> Result<Option<(usize, Outcome)>> {
+        self.timed(
+            || self.wait_on_any(slots, timeout),
+            |ended| slots.get(ended.map_or(0, |(place, _)| place)).copied(),
+        )
+    }
+
+    fn wait_on_any(
         &self,
         slots: &[SlotId],
         timeout: Option<Duration>,

@@ -18,6 +18,8 @@ pub enum Role {
     Stranger = 6,
     /// Brings results to a store.
     Uploader = 7,
+    /// Reads the events and writes what is to be seen of them.
+    Recorder = 8,
 }
 
 impl Role {
@@ -32,6 +34,7 @@ impl Role {
             Server,
             Stranger,
             Uploader,
+            Recorder,
         ]
         .into_iter()
         .find(|r| *r as u8 == bits)
@@ -47,6 +50,7 @@ impl Role {
             Role::Server => "server",
             Role::Stranger => "stranger",
             Role::Uploader => "uploader",
+            Role::Recorder => "recorder",
         }
     }
 }
@@ -90,9 +94,32 @@ pub enum EventKind {
     JobUploading = 16,
     /// Somebody uploads its results. Value: the attempt.
     UploadBegun = 17,
+    /// A detail: a process has joined. Id: its pid.
+    Joined = 18,
+    /// A detail: a part is asked for. Id: the slot. Value: the line and the bytes, see
+    /// [`on_line`].
+    PartBegun = 19,
+    /// A detail: the head of its answer is there. Id: the slot. Value: the line and 0.
+    PartAnswered = 20,
+    /// A detail: it has landed, or its request has ended otherwise. Id: the slot. Value: the line
+    /// and the bytes that have landed.
+    PartEnded = 21,
+    /// A detail: somebody has waited for an object. Id: the slot. Value: nanoseconds.
+    Waited = 22,
+    /// A detail: what the downloader may do from now on. Id: connections. Value: bytes of a part.
+    Setting = 23,
 }
 
 impl EventKind {
+    /// Whether it is written only where somebody records the details of a run.
+    pub fn is_detail(self) -> bool {
+        use EventKind::*;
+        matches!(
+            self,
+            Joined | PartBegun | PartAnswered | PartEnded | Waited | Setting
+        )
+    }
+
     /// From its number.
     pub fn from_bits(bits: u8) -> Option<EventKind> {
         use EventKind::*;
@@ -114,10 +141,32 @@ impl EventKind {
             JobPostponed,
             JobUploading,
             UploadBegun,
+            Joined,
+            PartBegun,
+            PartAnswered,
+            PartEnded,
+            Waited,
+            Setting,
         ]
         .into_iter()
         .find(|k| *k as u8 == bits)
     }
+}
+
+/// Bits of a value that count bytes where a line stands above them.
+const LINE_SHIFT: u32 = 48;
+
+/// A line and a number of bytes in one value.
+pub fn on_line(line: u16, bytes: u64) -> u64 {
+    u64::from(line) << LINE_SHIFT | bytes.min((1 << LINE_SHIFT) - 1)
+}
+
+/// The line and the bytes of a value.
+pub fn line_of(value: u64) -> (u16, u64) {
+    (
+        (value >> LINE_SHIFT) as u16,
+        value & ((1 << LINE_SHIFT) - 1),
+    )
 }
 
 /// One record of the ring.

@@ -20,7 +20,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cotec::coord::{DEFAULT_GRACE, Happening, Observer, Output, RunConfig, What, run};
+use cotec::coord::{DEFAULT_GRACE, Happening, Observer, Output, Record, RunConfig, What, run};
 use cotec::plan::RasterFormulas;
 use cotec::store::StoreOptions;
 use cotec::sys::clock::now_ns;
@@ -206,6 +206,7 @@ fn jobs(workers: usize, jobs: usize, processor: &str) -> (f64, usize) {
         grace: DEFAULT_GRACE,
         dry_run: false,
         output: Output::Text,
+        record: Record::default(),
     })
     .unwrap();
     assert_eq!(observer.done, tasks * PRODUCTS);

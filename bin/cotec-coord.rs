@@ -9,8 +9,8 @@ use clap::Parser;
 
 use cotec::cli::{CoordArgs, OrderArg, RadiometryArg};
 use cotec::coord::{
-    self, JsonObserver, Observer, Output, PlainObserver, RunConfig, RunError, TerminalObserver,
-    Voice,
+    self, JsonObserver, Observer, Output, PlainObserver, Record, RunConfig, RunError,
+    TerminalObserver, Voice,
 };
 use cotec::plan::RasterFormulas;
 use cotec::task::{DEFAULT_JOB_FILE, Flags, JobFile, Radiometry};
@@ -70,6 +70,10 @@ fn run(cli: CoordArgs, voice: Voice) -> Result<coord::ExitCode, RunError> {
         grace: cli.grace.map_or(coord::DEFAULT_GRACE, Duration::from_secs),
         dry_run: cli.dry_run,
         output: if cli.json { Output::Json } else { Output::Text },
+        record: Record {
+            trace: cli.trace,
+            report: cli.report,
+        },
     })
 }
 

@@ -108,6 +108,16 @@ pub struct CoordArgs {
     /// And nothing else.
     #[arg(long)]
     pub json: bool,
+    /// Write a page that tells where the time went
+    ///
+    /// One HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE.html", conflicts_with = "dry_run")]
+    pub report: Option<PathBuf>,
+    /// Write all that happened in the Chrome trace format
+    ///
+    /// For ui.perfetto.dev or chrome://tracing.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub trace: Option<PathBuf>,
     /// How much is said.
     #[command(flatten)]
     pub loudness: Loudness,

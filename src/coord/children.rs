@@ -67,15 +67,27 @@ pub(super) struct Kid {
     pub child: Child,
 }
 
-/// All children.
+/// All children. Those who only watch are waited for by nobody but who takes them out.
 #[derive(Default)]
 pub(super) struct Children {
     kids: Vec<Kid>,
+    /// Who only watches the run, and outlives it.
+    watchers: Vec<Kid>,
 }
 
 impl Children {
     pub fn add(&mut self, role: Role, child: Child) {
         self.kids.push(Kid { role, child });
+    }
+
+    pub fn add_watcher(&mut self, role: Role, child: Child) {
+        self.watchers.push(Kid { role, child });
+    }
+
+    /// Takes a watcher out, for who ends it.
+    pub fn take_watcher(&mut self, role: Role) -> Option<Child> {
+        let at = self.watchers.iter().position(|kid| kid.role == role)?;
+        Some(self.watchers.swap_remove(at).child)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -89,25 +101,29 @@ impl Children {
 
     /// Sleeps until a child ends, `also` becomes readable, or `timeout` passes.
     pub fn sleep(&self, also: BorrowedFd<'_>, timeout: Duration) {
-        let kids = self.kids.iter().map(|kid| kid.child.fd());
+        let kids = self.kids.iter().chain(&self.watchers);
+        let kids = kids.map(|kid| kid.child.fd());
         sleep(std::iter::once(also).chain(kids), timeout);
     }
 
     /// Ends what processors have left behind: all children that are none of these.
     pub fn end_strays(&self) {
-        end_children(|pid| self.kids.iter().any(|kid| kid.child.pid() == pid));
+        let kids = || self.kids.iter().chain(&self.watchers);
+        end_children(|pid| kids().any(|kid| kid.child.pid() == pid));
     }
 
     /// Takes those who have ended out, with how.
     pub fn ended(&mut self) -> Vec<(Kid, Ended)> {
         let mut ended = Vec::new();
-        let mut at = 0;
-        while at < self.kids.len() {
-            match self.kids[at].child.ended() {
-                Ok(None) => at += 1,
-                Ok(Some(how)) => ended.push((self.kids.swap_remove(at), how)),
-                // Somebody else has waited for it: it is gone, and nobody knows how.
-                Err(_) => ended.push((self.kids.swap_remove(at), Ended::Killed(0))),
+        for kids in [&mut self.kids, &mut self.watchers] {
+            let mut at = 0;
+            while at < kids.len() {
+                match kids[at].child.ended() {
+                    Ok(None) => at += 1,
+                    Ok(Some(how)) => ended.push((kids.swap_remove(at), how)),
+                    // Somebody else has waited for it: it is gone, and nobody knows how.
+                    Err(_) => ended.push((kids.swap_remove(at), Ended::Killed(0))),
+                }
             }
         }
         ended

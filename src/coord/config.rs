@@ -38,6 +38,17 @@ pub struct RunConfig<'a> {
     pub dry_run: bool,
     /// How a dry run is printed.
     pub output: Output,
+    /// What is to be recorded of it.
+    pub record: Record,
+}
+
+/// Files that a run is recorded in.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// All that happened, in the Chrome trace format.
+    pub trace: Option<PathBuf>,
+    /// A page that tells where the time went.
+    pub report: Option<PathBuf>,
 }
 
 /// For people or for programs.
@@ -65,6 +76,14 @@ pub enum RunError {
     #[error("the output directory {} cannot be written: {source}; choose another with --out", path.display())]
     Output {
         /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file that the run is recorded in.
+    #[error("{} cannot be written: {source}; choose another file", path.display())]
+    Record {
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -101,6 +120,7 @@ impl RunError {
             },
             RunError::Staging(_)
             | RunError::Output { .. }
+            | RunError::Record { .. }
             | RunError::Table(_)
             | RunError::System { .. } => ExitCode::Local,
         }

@@ -15,6 +15,7 @@ mod observe;
 mod overdue;
 mod plain;
 mod postponed;
+mod recorder;
 mod run;
 #[cfg(feature = "embedded")]
 mod sample;
@@ -23,12 +24,11 @@ mod sink;
 mod standing;
 mod summary;
 mod supervise;
-mod tally;
 #[cfg(feature = "cli")]
 mod terminal;
 mod voice;
 
-pub use config::{DEFAULT_GRACE, Output, RunConfig, RunError};
+pub use config::{DEFAULT_GRACE, Output, Record, RunConfig, RunError};
 pub use exit::ExitCode;
 pub use json::JsonObserver;
 pub use native::{NativeConfig, run as run_native};

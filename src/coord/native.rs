@@ -10,7 +10,7 @@ use crate::task::{Flags, JobFile};
 use crate::values::Limits;
 use crate::work::Job;
 
-use super::config::{DEFAULT_GRACE, Output, RunConfig, RunError};
+use super::config::{DEFAULT_GRACE, Output, Record, RunConfig, RunError};
 use super::exit::ExitCode;
 use super::plain::PlainObserver;
 use super::run::run as run_job_file;
@@ -30,6 +30,8 @@ pub struct NativeConfig {
     pub serve: Option<PathBuf>,
     /// Run every job, also those that an earlier run into the same directory has done.
     pub fresh: bool,
+    /// What is to be recorded of the run.
+    pub record: Record,
 }
 
 impl NativeConfig {
@@ -69,5 +71,6 @@ where
         grace: DEFAULT_GRACE,
         dry_run: false,
         output: Output::Text,
+        record: config.record,
     })
 }

@@ -5,7 +5,7 @@ use crate::watch::Why;
 use crate::work::JobResult;
 
 use super::summary::Summary;
-use super::tally::Tally;
+use crate::watch::Tally;
 
 /// Something that happened, with its names.
 #[derive(Clone, Debug)]

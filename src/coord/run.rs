@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::fetch::{Staging, StagingError};
+use crate::report::Story;
 use crate::store::{Environment, Loopback, StoreConfig, StoreOptions};
 use crate::sys::clock::now_ns;
 use crate::sys::segment::Segment;
@@ -22,6 +23,7 @@ use super::exit::ExitCode;
 use super::forks::{ServerSpec, Shared};
 use super::journal::Journal;
 use super::observe::What;
+use super::recorder::unix_now;
 use super::summary::Ending;
 use super::supervise::Supervisor;
 
@@ -48,6 +50,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         grace,
         dry_run,
         output,
+        record,
     } = config;
     let begun_ns = now_ns();
     let signals = Signals::open().map_err(RunError::system("signalfd"))?;
@@ -73,7 +76,10 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         Some(limit) => Some(staging.room(limit, jobfile.keep)?),
         None => None,
     };
-    let table = Table::create(limits)?;
+    let mut table = Table::create(limits)?;
+    if record.is_wanted() {
+        table = table.record_details()?;
+    }
     if room.is_some() && !jobfile.keep {
         table.hold_jobs()?;
     }
@@ -101,6 +107,10 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     let mut supervisor = Supervisor::new(&shared, observer, signals, journal, begun_ns);
     supervisor.grace = grace;
     let place = format!("s3://{} at {}", shared.store.bucket, host_of(&shared.store));
+    if record.is_wanted() {
+        let story = story(&shared, &place, synthetic);
+        supervisor.start_recorder(record.open(story)?)?;
+    }
     supervisor.tell(What::Started {
         workers,
         store: place,
@@ -112,9 +122,11 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     if !shared.jobfile.keep {
         staging.remove_scratch();
     }
-    let stopped = stopped?;
     let seconds = now_ns().saturating_sub(begun_ns) as f64 / 1e9;
-    let code = verdict(&supervisor, stopped)?;
+    let code = stopped.and_then(|stopped| verdict(&supervisor, stopped));
+    let outcome = outcome_name(*code.as_ref().unwrap_or(&ExitCode::Local));
+    supervisor.end_recorder(outcome, seconds)?;
+    let code = code?;
     if code == ExitCode::Done && !shared.jobfile.keep {
         staging.tidy();
     }
@@ -122,7 +134,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         table: &shared.table,
         jobfile: &shared.jobfile,
         tally: &supervisor.tally,
-        outcome: outcome_name(code),
+        outcome,
         seconds,
         workers,
         synthetic,
@@ -192,6 +204,24 @@ fn outcome_name(code: ExitCode) -> &'static str {
         ExitCode::Store => "store",
         ExitCode::Local => "local",
         ExitCode::Interrupted => "interrupted",
+    }
+}
+
+/// What is known of a run before it begins.
+fn story(shared: &Shared<'_>, place: &str, synthetic: bool) -> Story {
+    let jobfile = &shared.jobfile;
+    Story {
+        begun_unix: unix_now(),
+        store: place.to_owned(),
+        synthetic,
+        out: shared.out.clone(),
+        workers: shared.workers,
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        connections_set: jobfile.connections.pinned(),
+        order: jobfile.order,
+        staging_limited: shared.room.is_some(),
+        tasks: jobfile.tasks.iter().map(|task| task.name.clone()).collect(),
+        ..Story::default()
     }
 }
 

@@ -10,10 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::table::{JobId, SlotId, Table, TableError};
 use crate::task::{JobFile, Uploaded};
 use crate::values::{JobState, ObjectState, Verified};
-use crate::watch::{Why, job_result, why_job_failed};
+use crate::watch::{Tally, Why, job_result, why_job_failed};
 use crate::work::{JobResult, ResultStats};
-
-use super::tally::Tally;
 
 /// The whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

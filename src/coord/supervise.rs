@@ -26,8 +26,9 @@ use super::journal::Journal;
 use super::observe::{Happening, Observer, Progress, What, is_detail};
 use super::overdue::Overdue;
 use super::postponed::Postponed;
+use super::recorder::Recorder;
 use super::summary::Figures;
-use super::tally::Tally;
+use crate::watch::Tally;
 
 /// How often the coordinator looks when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -71,6 +72,7 @@ pub(super) struct Supervisor<'a, 'o> {
     /// How long running jobs may go on after SIGTERM, and until when they may.
     pub grace: Duration,
     finish_until: Option<Instant>,
+    pub recorder: Option<Recorder>,
     told_at: f64,
 }
 
@@ -104,6 +106,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             overdue: Overdue::default(),
             grace: DEFAULT_GRACE,
             finish_until: None,
+            recorder: None,
             told_at: 0.0,
         }
     }
@@ -231,8 +234,13 @@ impl<'a, 'o> Supervisor<'a, 'o> {
 
     /// A child has ended: its work is handed on and, unless it was done, it is replaced.
     fn buried(&mut self, kid: Kid, how: Ended) -> Result<(), RunError> {
-        let table = &self.shared.table;
         self.drain()?;
+        if kid.role == Role::Recorder {
+            self.recorder = None;
+            self.recorder_ended(kid.child.pid(), how);
+            return Ok(());
+        }
+        let table = &self.shared.table;
         let in_order = how == Ended::Exited(0);
         let finishing = self.finish_until.is_some();
         if in_order && (kid.role == Role::Planner || finishing || table.finished()?) {
@@ -308,7 +316,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         Ok(figures)
     }
 
-    fn drain(&mut self) -> Result<(), TableError> {
+    pub fn drain(&mut self) -> Result<(), TableError> {
         let table = &self.shared.table;
         while let Some(event) = self.reader.next(table)? {
             let is_end = matches!(event.kind, EventKind::JobDone | EventKind::JobFailed);

@@ -1,11 +1,19 @@
-//! Looking at a run from outside: which runs of this user there are, and how one stands.
+//! Looking at a run: which runs of this user there are, how one stands, and what became of it.
 //!
-//! Everything here reads: the table is mapped read-only, and no run notices that somebody looks.
+//! Everything here reads: no run notices that somebody looks.
 
+mod chrome;
+mod chronicle;
 mod failed;
 mod find;
+mod lanes;
 mod look;
+mod recorder;
+mod tally;
+mod trace;
 
 pub use failed::{Why, job_result, why_job_failed};
 pub use find::{Found, runs};
 pub use look::{Bytes, Failure, Fetching, Jobs, Look, Objects, Process, Watcher};
+pub use recorder::{Ending, RecordError, Recording, can_be_written, record};
+pub use tally::Tally;

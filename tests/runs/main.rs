@@ -31,6 +31,7 @@ mod loudness;
 mod order;
 mod parameters;
 mod points;
+mod recorded;
 mod records;
 mod reference;
 mod resume;

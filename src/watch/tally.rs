@@ -45,7 +45,7 @@ pub struct Tally {
     /// Seconds with all workers busy and further jobs ready.
     pub waiting_for_workers_seconds: f64,
     /// Faults seen, of objects and jobs, by code.
-    pub(super) faults: Vec<(FaultCode, u64)>,
+    pub faults: Vec<(FaultCode, u64)>,
     workers: u64,
     last_ns: u64,
 }
@@ -73,7 +73,7 @@ impl Tally {
     }
 
     /// How often a fault of this code was seen.
-    pub(super) fn faults_of(&self, code: FaultCode) -> u64 {
+    pub fn faults_of(&self, code: FaultCode) -> u64 {
         self.faults
             .iter()
             .find(|(c, _)| *c == code)

@@ -1,0 +1,255 @@
+//! What `--trace` and `--report` write, and that a run does not depend on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::common::processes::{all_gone, living, none_left, send, table, until};
+use crate::common::run::Sandbox;
+use crate::gate::Gate;
+
+/// Three products, of which one has an object of several parts, and a command that notes which
+/// worker runs it.
+fn three_products(sandbox: &Sandbox) {
+    for (product, megabytes) in [("p1", 1), ("p2", 40), ("p3", 2)] {
+        for band in ["B04", "B08"] {
+            let bytes = vec![7; megabytes << 20];
+            sandbox.object("bucket", &format!("{product}/{band}.tif"), bytes);
+        }
+    }
+    sandbox.job_file(&format!(
+        "workers = 2\n[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\nrun = [\"sh\", \"-c\", \"cat {{B04}} {{B08}} > {{out}}; echo {{product}} $PPID >> {}\"]\n",
+        sandbox.path("parents").display()
+    ));
+}
+
+fn events(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e} in {text}"))
+}
+
+fn text<'a>(event: &'a Value, field: &str) -> &'a str {
+    event[field].as_str().unwrap_or_default()
+}
+
+/// Microseconds, and nanoseconds behind the point.
+fn time(event: &Value, field: &str) -> f64 {
+    event[field].as_f64().unwrap()
+}
+
+fn track(event: &Value) -> (u64, u64) {
+    let number = |field: &str| event[field].as_u64().unwrap();
+    (number("pid"), number("tid"))
+}
+
+fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events
+        .iter()
+        .filter(|e| text(e, "ph") == "X" && text(e, "cat") == kind)
+        .collect()
+}
+
+/// Whether `inner` lies within `outer`; times are rounded to a nanosecond.
+fn within(inner: (f64, f64), outer: &Value) -> bool {
+    let (begun, length) = (time(outer, "ts"), time(outer, "dur"));
+    inner.0 >= begun - 0.002 && inner.1 <= begun + length + 0.002
+}
+
+fn span(event: &Value) -> (f64, f64) {
+    let begun = time(event, "ts");
+    (begun, begun + time(event, "dur"))
+}
+
+#[test]
+fn a_trace_tells_who_did_what_and_when() {
+    let sandbox = Sandbox::new();
+    three_products(&sandbox);
+    let running = sandbox
+        .coord()
+        .serve()
+        .args(["--trace", "trace.json"])
+        .spawn();
+    let coordinator = running.pid() as u64;
+    assert_eq!(running.wait().code, 0);
+    let events = events(&sandbox.path("trace.json"));
+
+    // Each job on the track of the process that ran it.
+    let parents = fs::read_to_string(sandbox.path("parents")).unwrap();
+    let parents: BTreeMap<String, u64> = parents
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(product, pid)| (format!("t/{product}"), pid.parse().unwrap()))
+        .collect();
+    let jobs = of_kind(&events, "job");
+    let by_trace: BTreeMap<String, u64> = jobs
+        .iter()
+        .map(|job| (text(job, "name").to_owned(), track(job).0))
+        .collect();
+    assert_eq!((by_trace, jobs.len()), (parents, 3));
+    let named: BTreeMap<u64, &str> = events
+        .iter()
+        .filter(|e| text(e, "name") == "process_name")
+        .map(|e| (track(e).0, text(&e["args"], "name")))
+        .collect();
+    assert_eq!(named[&coordinator], "coordinator 0");
+    let workers = named.values().filter(|name| name.starts_with("worker"));
+    assert_eq!(workers.count(), 2);
+
+    // Each object once, and its parts within it, with all its bytes.
+    let objects = of_kind(&events, "object");
+    let keys: BTreeSet<&str> = objects.iter().map(|o| text(&o["args"], "key")).collect();
+    assert_eq!((keys.len(), objects.len()), (6, 6));
+    let parts = of_kind(&events, "part");
+    assert!(parts.len() > objects.len(), "nothing came in several parts");
+    for object in &objects {
+        let of = |part: &&&Value| part["args"]["key"] == object["args"]["key"];
+        let own: Vec<_> = parts.iter().filter(of).collect();
+        let bytes: u64 = own
+            .iter()
+            .map(|p| p["args"]["bytes"].as_u64().unwrap())
+            .sum();
+        assert!(
+            bytes >= object["args"]["size"].as_u64().unwrap(),
+            "{object}"
+        );
+        assert!(own.iter().all(|part| within(span(part), object)));
+    }
+
+    // An arrow from every object to its job, from span to span.
+    for (ph, kind, spans) in [("s", "object", &objects), ("f", "job", &jobs)] {
+        let ends: Vec<&Value> = events.iter().filter(|e| text(e, "ph") == ph).collect();
+        let ids: BTreeSet<u64> = ends.iter().map(|e| e["id"].as_u64().unwrap()).collect();
+        assert_eq!(ids.len(), 6, "{ph}");
+        for end in ends {
+            let at = time(end, "ts");
+            let there = |s: &&Value| track(s) == track(end) && within((at, at), s);
+            assert!(spans.iter().any(there), "{end} is on no {kind}");
+        }
+    }
+    nothing_overlaps(&events);
+    none_left(&sandbox);
+}
+
+/// Viewers draw the spans of a track as a tree: one lies within another, or beside it.
+fn nothing_overlaps(events: &[Value]) {
+    let mut tracks: BTreeMap<(u64, u64), Vec<(f64, f64)>> = BTreeMap::new();
+    for event in events.iter().filter(|e| text(e, "ph") == "X") {
+        tracks.entry(track(event)).or_default().push(span(event));
+    }
+    for (track, mut spans) in tracks {
+        spans.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        let mut open: Vec<f64> = Vec::new();
+        for (begun, ended) in spans {
+            open.retain(|end| *end > begun + 0.002);
+            let fits = open.last().is_none_or(|end| ended <= end + 0.002);
+            assert!(fits, "{track:?}: {begun} to {ended} beyond {open:?}");
+            open.push(ended);
+        }
+    }
+}
+
+#[test]
+fn the_trace_of_a_killed_run_tells_what_happened_until_then() {
+    let sandbox = Sandbox::new();
+    three_products(&sandbox);
+    let gate = Gate::new(&sandbox.path("served"), &["p3/B08"]);
+    let coord = gate.use_by(sandbox.coord());
+    let running = coord
+        .args(["--bucket", "bucket", "--trace", "t.json"])
+        .spawn();
+    let path = sandbox.path("t.json");
+    until("two jobs in the trace", || {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        (text.matches("\"cat\":\"job\"").count() == 2).then_some(())
+    });
+    send(running.pid(), Signal::SIGKILL);
+    running.wait();
+    all_gone(&sandbox);
+    let text = fs::read_to_string(&path).unwrap();
+    let whole = text.rfind('\n').unwrap();
+    let repaired = format!("{}]", text[..whole].trim_end_matches(','));
+    let events: Vec<Value> = serde_json::from_str(&repaired).unwrap();
+    assert_eq!(of_kind(&events, "job").len(), 2);
+    gate.open();
+}
+
+#[test]
+fn a_recorder_that_dies_does_not_concern_the_run() {
+    let sandbox = Sandbox::new();
+    three_products(&sandbox);
+    let gate = Gate::new(&sandbox.path("served"), &["p3/B08"]);
+    let coord = gate.use_by(sandbox.coord());
+    let running = coord
+        .args([
+            "--bucket", "bucket", "--trace", "t.json", "--report", "r.html",
+        ])
+        .spawn();
+    gate.wait_until_held();
+    // It alone has no record in the table.
+    let recorder = until("the recorder", || {
+        let known: Vec<i32> = table(&running)
+            .processes()
+            .unwrap()
+            .iter()
+            .map(|process| process.pid as i32)
+            .collect();
+        let all = living(&sandbox);
+        let mut others = all.iter().map(|(pid, _)| *pid);
+        (known.len() == 5)
+            .then(|| others.find(|pid| !known.contains(pid)))
+            .flatten()
+    });
+    send(recorder, Signal::SIGKILL);
+    gate.open();
+    let outcome = running.wait();
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(outcome.count("/jobs/done"), 3);
+    assert!(
+        outcome.stderr.contains("there is no report"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(!sandbox.path("r.html").exists());
+    none_left(&sandbox);
+}
+
+#[test]
+fn a_report_is_written_however_a_run_ends() {
+    let sandbox = Sandbox::new();
+    three_products(&sandbox);
+    let gate = Gate::new(&sandbox.path("served"), &["p3/B08"]);
+    let coord = gate.use_by(sandbox.coord());
+    let running = coord
+        .args(["--bucket", "bucket", "--report", "r.html"])
+        .spawn();
+    until("two jobs", || {
+        let jobs = table(&running).count_jobs().unwrap();
+        (jobs.done == 2).then_some(())
+    });
+    send(running.pid(), Signal::SIGINT);
+    assert_eq!(running.wait().code, 130);
+    let page = fs::read_to_string(sandbox.path("r.html")).unwrap();
+    for job in ["t/p1", "t/p2", "t/p3"] {
+        assert!(page.contains(job), "{job}");
+    }
+    none_left(&sandbox);
+    gate.open();
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_said_before_the_run() {
+    for flag in ["--trace", "--report"] {
+        for path in ["no/such/directory/file", "."] {
+            let sandbox = Sandbox::new();
+            three_products(&sandbox);
+            let outcome = sandbox.coord().serve().args([flag, path]).run();
+            assert_eq!(outcome.code, 4, "{flag} {path}: {}", outcome.stderr);
+            assert!(outcome.stderr.contains("cannot be written"), "{flag}");
+            assert!(outcome.stderr.contains("choose another file"), "{flag}");
+            none_left(&sandbox);
+        }
+    }
+}

@@ -8,8 +8,8 @@ use crate::report::{
 use crate::table::{JobId, SlotId, Table, TableError};
 use crate::values::event::line_of;
 use crate::values::{Event, EventKind, Fault, JobState};
-use crate::work::JobResult;
 
+use super::failed::{job_result, why_job_failed};
 use super::tally::Tally;
 
 /// The most of anything that is kept: beyond, a run is told in its sums alone.
@@ -262,17 +262,16 @@ impl Chronicle {
                 continue;
             };
             let inputs = table.job_inputs(view.job)?;
-            let result = result_of(table, view.job)?;
+            let result = job_result(table, view.job)?.unwrap_or_default();
+            let fault = view.fault.filter(|_| view.state == JobState::Failed);
+            let why = fault.map(|fault| why_job_failed(table, fault, result.error.as_deref()));
+            let why = why.transpose()?;
             let Some(job) = at(&mut self.story.jobs, number, no_job) else {
                 continue;
             };
             job.inputs = inputs.into_iter().map(|slot| slot.0).collect();
             (job.name, job.task, job.state) = (view.name, view.task, view.state);
-            job.fault = view.fault.filter(|_| view.state == JobState::Failed);
-            job.error = (job.fault).map(|fault| match result.error {
-                Some(said) => said,
-                None => format!("{fault}; {}", fault.code.way_out()),
-            });
+            (job.fault, job.error) = (fault, why.map(|why| why.to_string()));
             job.outputs = result.outputs;
             job.uploaded = result.uploaded.into_iter().map(|one| one.url).collect();
             job.earlier = result.earlier;
@@ -299,9 +298,4 @@ impl Chronicle {
         self.story.outcome = outcome.to_owned();
         self.story.seconds = seconds;
     }
-}
-
-fn result_of(table: &Table, job: JobId) -> Result<JobResult, TableError> {
-    let text = table.job_result(job)?.unwrap_or_default();
-    Ok(serde_json::from_slice(&text).unwrap_or_default())
 }

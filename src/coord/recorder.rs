@@ -50,11 +50,6 @@ pub(super) fn unix_now() -> u64 {
     now.map_or(0, |since| since.as_secs())
 }
 
-/// The end of a pipe by which the recorder is told how the run ended.
-pub(super) struct Recorder {
-    tell: OwnedFd,
-}
-
 impl Supervisor<'_, '_> {
     /// Forks the recorder.
     pub fn start_recorder(&mut self, recording: Recording) -> Result<(), RunError> {
@@ -64,14 +59,14 @@ impl Supervisor<'_, '_> {
         let child = fork::fork(|| shared.record(begun_ns, recording, over));
         let child = child.map_err(RunError::system("fork"))?;
         self.children.add_watcher(Role::Recorder, child);
-        self.recorder = Some(Recorder { tell });
+        self.recorder = Some(tell);
         Ok(())
     }
 
     /// Tells the recorder how the run has ended, waits until it has written everything, and passes
     /// on what it says. A signal that ends runs ends it.
     pub fn end_recorder(&mut self, outcome: &str, seconds: f64) -> Result<(), RunError> {
-        let Some(recorder) = self.recorder.take() else {
+        let Some(tell) = self.recorder.take() else {
             return Ok(());
         };
         let Some(child) = self.children.take_watcher(Role::Recorder) else {
@@ -83,7 +78,7 @@ impl Supervisor<'_, '_> {
         };
         let line = serde_json::to_vec(&ending).unwrap_or_default();
         // If it is gone, its end says so.
-        let _ = File::from(recorder.tell).write_all(&line);
+        let _ = File::from(tell).write_all(&line);
         let how = wait_for(&child, &self.signals)?;
         self.drain()?;
         if let Some(how) = how {

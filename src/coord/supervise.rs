@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal as Handled;
@@ -26,7 +27,6 @@ use super::journal::Journal;
 use super::observe::{Happening, Observer, Progress, What, is_detail};
 use super::overdue::Overdue;
 use super::postponed::Postponed;
-use super::recorder::Recorder;
 use super::summary::Figures;
 use crate::watch::Tally;
 
@@ -72,7 +72,8 @@ pub(super) struct Supervisor<'a, 'o> {
     /// How long running jobs may go on after SIGTERM, and until when they may.
     pub grace: Duration,
     finish_until: Option<Instant>,
-    pub recorder: Option<Recorder>,
+    /// The end of a pipe by which the recorder is told how the run ended.
+    pub recorder: Option<OwnedFd>,
     told_at: f64,
 }
 

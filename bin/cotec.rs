@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{completions, exit_code, get, ls, man, put, schema, stat};
+use commands::{complain, completions, exit_code, get, ls, man, put, schema, stat};
 use cotec::cli::{Loudness, StoreArgs};
+use cotec::coord::Voice;
 use cotec::store::{Address, Environment, S3Store, StoreConfig, StoreError};
 
 const EXAMPLES: &str = "\
@@ -73,19 +74,24 @@ fn main() -> ExitCode {
         Command::Put(args) => put::run(args, &cli),
         Command::Stat(args) => Ok(stat::run(args, &cli)),
         Command::Completions(args) => completions::run(args),
-        Command::Man(args) => man::run(args),
+        Command::Man(args) => man::run(args, &cli),
         Command::Schema(args) => schema::run(args),
     };
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("cotec: {error}");
+            complain(&cli, &error);
             ExitCode::from(exit_code(error.kind()))
         }
     }
 }
 
 impl Cli {
+    /// How much is said, and in which colours.
+    fn voice(&self) -> Voice {
+        self.loudness.voice()
+    }
+
     /// The configuration of the store that an address is in.
     fn config(&self, address: &Address) -> Result<StoreConfig, StoreError> {
         if let Some(root) = &self.serve {
@@ -133,7 +139,10 @@ fn served(root: &std::path::Path, bucket: &str) -> Result<StoreConfig, StoreErro
     let root = root.to_owned();
     if !root.is_dir() {
         return Err(StoreError::Config {
-            message: format!("--serve {}: there is no such directory", root.display()),
+            message: format!(
+                "--serve {}: there is no such directory; name one of buckets",
+                root.display()
+            ),
         });
     }
     std::thread::spawn(move || {
@@ -141,7 +150,8 @@ fn served(root: &std::path::Path, bucket: &str) -> Result<StoreConfig, StoreErro
         let served =
             cotec::store::embedded::serve(&root, loopback.listener, &loopback.access, secret, None);
         if let Err(error) = served {
-            eprintln!("cotec: {error}");
+            // Nobody else sees why the store is gone.
+            eprintln!("error: {error}");
         }
     });
     Ok(config)

@@ -8,18 +8,22 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cotec::coord::ExitCode;
-use cotec::fetch::{self, Bounds, FetchConfig, Staging};
+use cotec::coord::{ExitCode, move_line};
+use cotec::fetch::{self, Bounds, FetchConfig, Staging, StagingError};
 use cotec::store::{Address, ObjectInfo, S3Store, StoreConfig, StoreError};
 use cotec::table::{EventReader, ObjectSpec, Phase, SlotId, Table, TableError};
 use cotec::values::connections::Connections;
+use cotec::values::human;
 use cotec::values::order::Order;
 use cotec::values::safe::{is_manifest, manifest_of};
 use cotec::values::staged::{LANDED, LANDING, LOCK, Tree};
-use cotec::values::{Event, EventKind, Fault, FaultCode, Limits, Role, Verified, verified};
+use cotec::values::{
+    Event, EventKind, Fault, FaultCode, Limits, Role, Verified, verified, way_out,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::{complain, say};
 use crate::Cli;
 
 /// What is to be downloaded, and to where.
@@ -67,7 +71,7 @@ pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
         Ok(code) => Ok(code),
         Err(Stop::Store(error)) => Err(error),
         Err(Stop::Local(text)) => {
-            eprintln!("cotec: {text}");
+            complain(cli, text);
             Ok(ExitCode::Local as u8)
         }
     }
@@ -75,7 +79,7 @@ pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
 
 fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
     let config = cli.config(&args.address)?;
-    let staging = Staging::open(&args.dir).map_err(|e| Stop::Local(e.to_string()))?;
+    let staging = Staging::open(&args.dir).map_err(not_usable)?;
     let root = staging.root().to_owned();
     let table = Table::create(Limits::default())?.join(Role::Downloader)?;
     let store = S3Store::new(config.clone())?;
@@ -89,7 +93,6 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
         space: None,
         until_idle: true,
     };
-    let json = cli.json;
     let listed = std::thread::scope(|scope| {
         let lister = scope.spawn(|| {
             let listed = register(&table, config, &args.address.key);
@@ -97,7 +100,7 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
             table.set_phase(Phase::Planned)?;
             listed
         });
-        let reporter = scope.spawn(|| report(&table, json));
+        let reporter = scope.spawn(|| report(&table, cli));
         let stopping = Stopping(&table);
         let fetched = fetch::run(&table, store, fetch_config);
         drop(stopping);
@@ -113,32 +116,56 @@ fn download(args: &Args, cli: &Cli) -> Result<u8, Stop> {
     let (listed, hopeless) = listed;
     let counts = table.count_objects()?;
     if listed == 0 {
-        eprintln!("cotec: nothing has the name {}", args.address);
+        let what = format!(
+            "nothing has the name {}; look with `cotec ls`",
+            args.address
+        );
+        complain(cli, what);
         tidy(&root);
         return Ok(ExitCode::SomeFailed as u8);
     }
     let verified = verified::in_words(&table.count_verified()?);
-    if !json && !verified.is_empty() {
-        eprintln!("cotec: verified: {verified}");
+    if !cli.json && !cli.voice().quiet && !verified.is_empty() {
+        say(cli, &format!("verified: {verified}"));
     }
     if counts.ready == listed {
         tidy(&root);
         return Ok(ExitCode::Done as u8);
     }
     let missing = listed - counts.ready;
-    let (what, code) = match hopeless {
-        None => ("failed", ExitCode::SomeFailed),
-        Some(Hopeless::Local) => ("are missing", ExitCode::Local),
+    let code = match hopeless {
+        None => ExitCode::SomeFailed,
+        Some(Hopeless::Local) => ExitCode::Local,
         Some(Hopeless::Store) => {
-            eprintln!(
-                "cotec: {IN_A_ROW} objects in a row failed because the store could not be reached \
-                 or has a fault of its own: giving up"
+            let way_out = FaultCode::Unreachable.way_out();
+            let what = format!(
+                "{IN_A_ROW} objects in a row failed because the store could not be reached or has \
+                 a fault of its own: giving up; {way_out}"
             );
-            ("are missing", ExitCode::Store)
+            complain(cli, what);
+            ExitCode::Store
         }
     };
-    eprintln!("cotec: {missing} of {listed} objects {what}; run again to fetch them");
+    let all = human::count(listed, "object");
+    let what =
+        format!("failed: {missing} of {all} not fetched; run again to fetch what is missing");
+    say(cli, &what);
     Ok(code as u8)
+}
+
+/// Why the directory cannot be downloaded to.
+fn not_usable(error: StagingError) -> Stop {
+    Stop::Local(match error {
+        StagingError::NotWritable { path, source } => format!(
+            "the directory {} cannot be written: {source}; name another",
+            path.display()
+        ),
+        StagingError::InUse { path } => format!(
+            "another run works in the directory {}; wait for it, or name another",
+            path.display()
+        ),
+        other => other.to_string(),
+    })
 }
 
 /// Ends the run when it goes, whatever the reason.
@@ -185,7 +212,7 @@ fn register(table: &Table, config: StoreConfig, name: &str) -> Result<u64, Stop>
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Stop::Local(format!("no runtime: {e}")))?;
+        .map_err(|e| Stop::Local(format!("no runtime: {e}; {}", way_out::of_io(&e))))?;
     runtime.block_on(async {
         let store = S3Store::new(config)?;
         let mut pages = store.list_all(name, None);
@@ -247,8 +274,10 @@ fn is_below(key: &str, name: &str) -> bool {
 }
 
 /// Shows what happens until the run is stopped, and stops it when there is no hope.
-fn report(table: &Table, as_json: bool) -> Result<Option<Hopeless>, TableError> {
-    let bar = if as_json || !stderr().is_terminal() {
+fn report(table: &Table, cli: &Cli) -> Result<Option<Hopeless>, TableError> {
+    let (as_json, voice) = (cli.json, cli.voice());
+    let begun_ns = table.created_ns()?;
+    let bar = if as_json || voice.quiet || !stderr().is_terminal() {
         ProgressBar::hidden()
     } else {
         ProgressBar::new(0)
@@ -270,6 +299,12 @@ fn report(table: &Table, as_json: bool) -> Result<Option<Hopeless>, TableError> 
                     table.set_phase(Phase::Stopping)?;
                 }
             }
+            if voice.verbose
+                && !as_json
+                && let Some(line) = move_line(table, begun_ns, &event)?
+            {
+                bar.suspend(|| say(cli, &line));
+            }
             match event.kind {
                 EventKind::ObjectWanted => {
                     objects += 1;
@@ -289,7 +324,11 @@ fn report(table: &Table, as_json: bool) -> Result<Option<Hopeless>, TableError> 
                 }
                 EventKind::Note => {
                     let text = table.note_text(&event)?;
-                    bar.suspend(|| eprintln!("cotec: {text}"));
+                    match event.id {
+                        0 if voice.quiet => {}
+                        0 => bar.suspend(|| say(cli, &format!("note: {text}"))),
+                        _ => bar.suspend(|| complain(cli, &text)),
+                    }
                 }
                 _ => {}
             }

@@ -3,8 +3,10 @@
 use std::io::{self, BufWriter, ErrorKind, Write};
 
 use cotec::store::{Address, Page, StoreError};
+use cotec::values::human;
 use serde_json::json;
 
+use super::{complain, say};
 use crate::Cli;
 
 /// What is to be listed.
@@ -23,9 +25,15 @@ pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
     let count = cli.with_store(&args.address, async |store| {
         let mut pages = store.list_all(&args.address.key, delimiter);
         let mut count = 0;
+        let (mut objects, mut bytes) = (0, 0u64);
         while let Some(page) = pages.next().await {
             let page = page?;
             count += page.objects.len() + page.prefixes.len();
+            objects += page.objects.len() as u64;
+            bytes += page.objects.iter().map(|object| object.size).sum::<u64>();
+            if cli.voice().quiet && !cli.json {
+                continue;
+            }
             match print(&page, cli.json) {
                 Ok(()) => {}
                 // Whoever reads has seen enough, as with `| head`.
@@ -39,10 +47,15 @@ pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
                 }
             }
         }
+        if cli.voice().verbose && !cli.json {
+            let objects = human::count(objects, "object");
+            say(cli, &format!("{objects}, {}", human::bytes(bytes)));
+        }
         Ok(count)
     })?;
     if count == 0 && !args.address.key.is_empty() {
-        eprintln!("cotec: no key begins with {}", args.address);
+        let text = format!("no key begins with {}; list what is above it", args.address);
+        complain(cli, text);
         return Ok(1);
     }
     Ok(0)

@@ -8,6 +8,7 @@ use clap_mangen::Man;
 use cotec::cli::CoordArgs;
 use cotec::store::StoreError;
 
+use super::complain;
 use crate::Cli;
 
 /// Where the pages go.
@@ -22,7 +23,7 @@ pub struct Args {
 }
 
 /// Prints a page, or writes them all; the exit code is 1 where there is no page of that name.
-pub fn run(args: &Args) -> Result<u8, StoreError> {
+pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
     let pages = pages();
     if let Some(dir) = &args.dir {
         let dir = dir.join("man1");
@@ -36,10 +37,8 @@ pub fn run(args: &Args) -> Result<u8, StoreError> {
     let Some((_, page)) = pages.iter().find(|(name, _)| *name == args.page) else {
         let names: Vec<_> = pages.iter().map(|(name, _)| name.as_str()).collect();
         let page = &args.page;
-        eprintln!(
-            "cotec: there is no page {page:?}; there are {}",
-            names.join(", ")
-        );
+        let text = format!("there is no page {page:?}; there are {}", names.join(", "));
+        complain(cli, text);
         return Ok(1);
     };
     // A reader that has seen enough is no failure.

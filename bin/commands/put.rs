@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cotec::coord::ExitCode;
-use cotec::store::{Address, ErrorKind, StoreError, Uploads};
+use cotec::store::{Address, ErrorKind, StoreError, Uploaded, Uploads};
 use cotec::sys::signals::Signals;
+use cotec::values::human;
 use futures_util::StreamExt;
 use futures_util::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use super::{complain, say};
 use crate::Cli;
 
 /// How often it looks for signals and draws the progress.
@@ -50,13 +52,16 @@ pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
     let files = uploads(args)?;
     if files.is_empty() {
         return Err(StoreError::Config {
-            message: format!("{}: no file in it", args.source.display()),
+            message: format!(
+                "{}: no file in it; name a file, or a directory with files",
+                args.source.display()
+            ),
         });
     }
     cli.with_store(&args.address, async |store| {
         let parallel = usize::from(args.parallel);
         let uploads = store.uploads(parallel);
-        let bar = progress(&files, cli.json);
+        let bar = progress(&files, cli.json || cli.voice().quiet);
         let mut looked = tokio::time::interval(LOOK);
         uploads.clear_left().await;
         let mut done = stream::iter(&files)
@@ -68,7 +73,7 @@ pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
                 next = done.next() => next,
                 _ = looked.tick() => {
                     bar.set_position(uploads.sent());
-                    if interrupted(&signals, &uploads) {
+                    if interrupted(&signals, &uploads, cli) {
                         return Ok(ExitCode::Interrupted as u8);
                     }
                     continue;
@@ -78,7 +83,7 @@ pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
                 break;
             };
             match result {
-                Ok(_) => bar.suspend(|| report(upload, store.bucket(), cli.json)),
+                Ok(done) => bar.suspend(|| report(upload, &done, store.bucket(), cli)),
                 Err(_) if uploads.stopped() => failed += 1,
                 // The others would fare no better; they end, and remove their parts.
                 Err(error) if files.len() == 1 || is_of_all(&error) => {
@@ -88,7 +93,7 @@ pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
                 }
                 Err(error) => {
                     failed += 1;
-                    bar.suspend(|| eprintln!("cotec: {}: {error}", upload.file.display()));
+                    bar.suspend(|| complain(cli, format!("{}: {error}", upload.file.display())));
                 }
             }
         }
@@ -97,7 +102,11 @@ pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
             return Err(error);
         }
         if failed > 0 {
-            eprintln!("cotec: {failed} of {} files were not uploaded", files.len());
+            let all = human::count(files.len() as u64, "file");
+            say(
+                cli,
+                &format!("failed: {failed} of {all}; run again to upload them"),
+            );
         }
         Ok(match (uploads.stopped(), failed) {
             (true, 1..) => ExitCode::Interrupted as u8,
@@ -114,7 +123,7 @@ fn is_of_all(error: &StoreError) -> bool {
 
 /// Takes the signals that came. The first one has the uploads end and remove their parts; true
 /// for another, which shall end this at once.
-fn interrupted(signals: &Signals, uploads: &Uploads) -> bool {
+fn interrupted(signals: &Signals, uploads: &Uploads, cli: &Cli) -> bool {
     while let Some(signal) = signals.next() {
         if signal == Signal::SIGCHLD {
             continue;
@@ -122,14 +131,15 @@ fn interrupted(signals: &Signals, uploads: &Uploads) -> bool {
         if uploads.stopped() {
             return true;
         }
-        eprintln!("cotec: stopping, and removing what is not complete; once more to end at once");
+        let text = "stopping, and removing what is not complete; once more to end at once";
+        say(cli, &format!("note: {text}"));
         uploads.stop();
     }
     false
 }
 
-fn progress(files: &[Upload], as_json: bool) -> ProgressBar {
-    if as_json || !stderr().is_terminal() {
+fn progress(files: &[Upload], hidden: bool) -> ProgressBar {
+    if hidden || !stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(files.iter().map(|upload| upload.size).sum());
@@ -141,13 +151,25 @@ fn progress(files: &[Upload], as_json: bool) -> ProgressBar {
     bar
 }
 
-fn report(upload: &Upload, bucket: &str, as_json: bool) {
-    if as_json {
+fn report(upload: &Upload, done: &Uploaded, bucket: &str, cli: &Cli) {
+    let voice = cli.voice();
+    if cli.json {
         println!(
             "{}",
             json!({"schema": 1, "event": "put", "file": upload.file, "bucket": bucket, "key": upload.key})
         );
-    } else {
+    } else if voice.verbose {
+        let (size, parts) = (human::bytes(done.size), done.parts);
+        let parts = match parts {
+            0 => String::new(),
+            n => format!(" in {}", human::count(n, "part")),
+        };
+        let checksum = done.checksum.name();
+        println!(
+            "s3://{bucket}/{} ({size}{parts}, compared by {checksum})",
+            upload.key
+        );
+    } else if !voice.quiet {
         println!("s3://{bucket}/{}", upload.key);
     }
 }

@@ -31,6 +31,15 @@ pub struct Loudness {
 }
 
 impl Loudness {
+    /// How much is said, and in which colours.
+    pub fn voice(self) -> Voice {
+        Voice {
+            quiet: self.quiet,
+            verbose: self.verbose > 0,
+            colours: colours(),
+        }
+    }
+
     /// Begins to log to standard error. The answer says how a run is to be told of.
     pub fn init(self) -> Voice {
         let level = match self.verbose {
@@ -43,9 +52,9 @@ impl Loudness {
             let name = event.target().split("::").next().unwrap_or_default();
             matches!(name, "cotec" | "cotec_coord") || *event.level() <= tracing::Level::WARN
         });
-        let colours = colours();
+        let voice = self.voice();
         let lines = tracing_subscriber::fmt::layer()
-            .with_ansi(colours)
+            .with_ansi(voice.colours)
             .with_timer(TimeAndProcess)
             .with_writer(|| log::Writer)
             .with_filter(told);
@@ -53,11 +62,7 @@ impl Loudness {
             .with(lines)
             .with(asked)
             .init();
-        Voice {
-            quiet: self.quiet,
-            verbose: self.verbose > 0,
-            colours,
-        }
+        voice
     }
 }
 

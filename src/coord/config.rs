@@ -7,7 +7,7 @@ use crate::fetch::StagingError;
 use crate::store::{ErrorKind, StoreError, StoreOptions};
 use crate::table::TableError;
 use crate::task::{JobFile, JobFileError};
-use crate::values::Limits;
+use crate::values::{Limits, way_out};
 use crate::work::Native;
 
 use super::exit::ExitCode;
@@ -92,7 +92,7 @@ pub enum RunError {
     #[error(transparent)]
     Table(#[from] TableError),
     /// The operating system refused a call that a run cannot do without.
-    #[error("{what}: {source}")]
+    #[error("{what} cannot be had: {source}; {}", way_out::of_io(source))]
     System {
         /// What was tried.
         what: &'static str,

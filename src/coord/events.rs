@@ -5,6 +5,20 @@ use crate::values::{Event, EventKind, Fault, JobState, ObjectState};
 use crate::watch::{job_result, why_job_failed};
 
 use super::observe::{Happening, What};
+use super::voice::detail;
+
+/// The line in which the verbose are told of a move: when, who, what. `None` for events that are no
+/// moves of objects or jobs, or are told otherwise. `begun_ns` is when the run began.
+///
+/// # Errors
+/// The table is damaged.
+pub fn move_line(
+    table: &Table,
+    begun_ns: u64,
+    event: &Event,
+) -> Result<Option<String>, TableError> {
+    Ok(happening(table, begun_ns, event)?.as_ref().and_then(detail))
+}
 
 /// Looks up the names behind an event. Details of a run are for its recorder alone: `None`.
 pub(super) fn happening(

@@ -15,6 +15,7 @@ use crate::values::Role;
 use crate::values::staged::Tree;
 use crate::work::{self, Native, Scratch, WorkConfig};
 
+use super::config::RunError;
 use super::exit::ExitCode;
 use super::journal::Earlier;
 use super::sink::TableSink;
@@ -85,7 +86,10 @@ impl Shared<'_> {
             .build()
         {
             Ok(runtime) => runtime,
-            Err(error) => return complain(error.to_string(), ExitCode::Local),
+            Err(error) => {
+                let text = RunError::system("the planner's runtime")(error).to_string();
+                return complain(text, ExitCode::Local);
+            }
         };
         let standing = Standing::look(&self.jobfile, &self.store, &self.earlier);
         let standing = match runtime.block_on(standing) {

@@ -29,6 +29,7 @@ mod terminal;
 mod voice;
 
 pub use config::{DEFAULT_GRACE, Output, Record, RunConfig, RunError};
+pub use events::move_line;
 pub use exit::ExitCode;
 pub use json::JsonObserver;
 pub use native::{NativeConfig, run as run_native};

@@ -313,8 +313,12 @@ fn store_of(
 }
 
 fn served_bucket(root: &Path, wanted: Option<&str>) -> Result<String, RunError> {
-    let unreadable =
-        |e: std::io::Error| RunError::Usage(format!("--serve {}: {e}", root.display()));
+    let unreadable = |e: std::io::Error| {
+        RunError::Usage(format!(
+            "--serve {}: {e}; name a directory of buckets",
+            root.display()
+        ))
+    };
     let mut buckets: Vec<String> = fs::read_dir(root)
         .map_err(unreadable)?
         .flatten()
@@ -327,7 +331,7 @@ fn served_bucket(root: &Path, wanted: Option<&str>) -> Result<String, RunError> 
         (Some(bucket), _) if buckets.iter().any(|b| b == bucket) => Ok(bucket.to_owned()),
         (None, [only]) => Ok(only.clone()),
         (None, []) => Err(RunError::Usage(format!(
-            "--serve {}: there is no bucket, that is, no sub-directory",
+            "--serve {}: there is no bucket in it; each sub-directory would be one",
             root.display()
         ))),
         (wanted, _) => Err(RunError::Usage(format!(

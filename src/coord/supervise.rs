@@ -272,7 +272,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         self.deaths_without_progress += 1;
         if self.deaths_without_progress > 10 + JOB_ATTEMPTS as usize * self.shared.workers {
             let text = format!(
-                "the {} ends again and again ({how}): giving up",
+                "the {} ends again and again ({how}): giving up; run again with -vv to see what it does before",
                 kid.role.name()
             );
             self.tell(What::Note { text, error: true });
@@ -519,7 +519,8 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         } else if self.unreachable >= UNREACHABLE {
             let text = format!(
                 "{UNREACHABLE} objects in a row failed because the store could not be reached or \
-                 has a fault of its own: giving up"
+                 has a fault of its own: giving up; {}",
+                FaultCode::Unreachable.way_out()
             );
             self.tell(What::Note { text, error: true });
             self.stop = Some(ExitCode::Store);

@@ -19,7 +19,7 @@ pub enum FetchError {
     #[error(transparent)]
     Silent(StoreError),
     /// The body ended before the part was complete.
-    #[error("the connection ended {missing} bytes before the end of {range}")]
+    #[error("the connection ended {missing} bytes before the end of {range}; {}", FaultCode::Unreachable.way_out())]
     Short {
         /// What was asked for.
         range: ByteRange,
@@ -27,13 +27,13 @@ pub enum FetchError {
         missing: u64,
     },
     /// The body went on after the part was complete.
-    #[error("the store sent more than the {range} it was asked for")]
+    #[error("the store sent more than the {range} it was asked for; {}", FaultCode::Protocol.way_out())]
     Long {
         /// What was asked for.
         range: ByteRange,
     },
     /// The bytes are not those that a checksum speaks of.
-    #[error("the bytes of the download number {downloads} have {found}, but {} {expected}", says(*by))]
+    #[error("the bytes of the download number {downloads} have {found}, but {} {expected}; {}", says(*by), FaultCode::Corrupt.way_out())]
     Corrupt {
         /// What the bytes should have.
         expected: Sum,
@@ -45,7 +45,7 @@ pub enum FetchError {
         downloads: u32,
     },
     /// The staging directory could not be written.
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be written: {source}; {}", path.display(), FaultCode::Staging.way_out())]
     Staging {
         /// The file.
         path: PathBuf,

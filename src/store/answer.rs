@@ -122,7 +122,7 @@ pub(super) fn check_range(
         StatusCode::OK if range.start == 0 && response.content_length() == Some(length) => {}
         StatusCode::OK => {
             return wrong(format!(
-                "{asked}, but the whole object came (HTTP 200); the endpoint or a proxy does not know ranges"
+                "{asked}, but the whole object came (HTTP 200): the endpoint or a proxy does not know ranges"
             ));
         }
         other => {

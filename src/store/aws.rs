@@ -78,9 +78,9 @@ impl Ways {
             .max_attempts(attempts);
         let name = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
         if let Some(endpoint) = env.var(name) {
-            service = service
-                .endpoint(endpoint)
-                .map_err(|e| StoreError::config(format!("{name} `{endpoint}`: {e}")))?;
+            service = service.endpoint(endpoint).map_err(|e| {
+                StoreError::config(format!("{name} `{endpoint}`: {e}; write it as http://HOST"))
+            })?;
         }
         let instance = || {
             let builder = ImdsCredentialsProvider::builder().configure(&near);

@@ -167,8 +167,11 @@ impl StoreConfig {
         match &self.endpoint {
             Some(text) => {
                 let checked = check_endpoint(text, "the endpoint")?;
-                Url::parse(&checked)
-                    .map_err(|e| StoreError::config(format!("endpoint `{checked}`: {e}")))
+                Url::parse(&checked).map_err(|e| {
+                    StoreError::config(format!(
+                        "endpoint `{checked}`: {e}; write it as https://HOST"
+                    ))
+                })
             }
             None => {
                 let region = check_region(self.signing_region())?;
@@ -178,7 +181,9 @@ impl StoreConfig {
                     "amazonaws.com"
                 };
                 let text = format!("https://s3.{region}.{suffix}");
-                Url::parse(&text).map_err(|e| StoreError::config(format!("endpoint `{text}`: {e}")))
+                Url::parse(&text).map_err(|e| {
+                    StoreError::config(format!("endpoint `{text}`: {e}; check the region"))
+                })
             }
         }
     }

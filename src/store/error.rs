@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::values::way_out;
+
 /// The class of a [`StoreError`], from which callers choose an exit code or a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -123,11 +125,21 @@ pub enum StoreError {
         message: String,
     },
     /// The answer is not what S3 answers.
-    #[error("{place}: {detail}")]
+    #[error(
+        "{place}: {detail}; check that the endpoint is an S3 store and not a proxy or a web page"
+    )]
     Protocol {
         /// What was asked for, and of whom.
         place: String,
         /// What is wrong with the answer.
+        detail: String,
+    },
+    /// The store names another place for the bucket.
+    #[error("{place}: {detail}")]
+    Elsewhere {
+        /// What was asked for, and of whom.
+        place: String,
+        /// Where it points, and what to do.
         detail: String,
     },
     /// What may be downloaded in a month was downloaded.
@@ -147,7 +159,7 @@ pub enum StoreError {
         place: String,
     },
     /// A local file could not be used.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("{}: cannot {action}: {source}; {}", path.display(), way_out::of_io(source))]
     Local {
         /// The file.
         path: PathBuf,
@@ -172,7 +184,7 @@ impl StoreError {
             StoreError::Changed { .. } => ErrorKind::Changed,
             StoreError::Throttled { .. } => ErrorKind::Throttled,
             StoreError::Server { .. } => ErrorKind::Server,
-            StoreError::Protocol { .. } => ErrorKind::Protocol,
+            StoreError::Protocol { .. } | StoreError::Elsewhere { .. } => ErrorKind::Protocol,
             StoreError::Local { .. } | StoreError::Stopped { .. } => ErrorKind::Local,
         }
     }

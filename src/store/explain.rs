@@ -82,7 +82,10 @@ pub(super) fn explain(
     let (place, number) = (place.to_owned(), status.as_u16());
     let code = said.code.clone();
     match (number, code.as_str()) {
-        (300..=399, _) => StoreError::protocol(&place, redirected(number, headers, &said)),
+        (300..=399, _) => StoreError::Elsewhere {
+            place,
+            detail: redirected(number, headers, &said),
+        },
         (
             _,
             "SlowDown"
@@ -137,7 +140,7 @@ pub(super) fn explain(
         _ if strange => StoreError::protocol(
             &place,
             format!(
-                "HTTP {number} with an answer that is not S3's; check the endpoint; it begins {}",
+                "HTTP {number} with an answer that is not S3's: it begins {}",
                 quoted(body)
             ),
         ),
@@ -213,7 +216,7 @@ fn redirected(number: u16, headers: &HeaderMap, said: &Said) -> String {
             format!("the bucket is in region {region}; give --region {region}")
         }
         (_, endpoint, _) if !endpoint.is_empty() => {
-            format!("the store names the endpoint {endpoint}")
+            format!("the store names the endpoint {endpoint}; give it as --endpoint")
         }
         (_, _, Some(target)) => format!("it points to {target}; give the right --endpoint"),
         _ => "check the endpoint and the region".to_owned(),

@@ -18,7 +18,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Page, String> {
     let mut raw = Raw::default();
     walk(body, |path, text| raw.leaf(path, text)).map_err(|what| {
         format!(
-            "the answer is no listing: {what}; it begins {}",
+            "the answer is no listing: {what}, and it begins {}",
             quoted(body)
         )
     })?;

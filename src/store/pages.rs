@@ -89,8 +89,7 @@ impl ListingGuard {
         let mut names = keys.chain(page.prefixes.iter().map(String::as_str));
         if let Some(other) = names.find(|name| !name.starts_with(&self.prefix)) {
             return Err(format!(
-                "the listing has the key `{}`, which is not below `{}`; check that the endpoint \
-                 is an S3 store and that the bucket is the right one",
+                "the listing has the key `{}`, which is not below `{}`",
                 other.escape_debug(),
                 self.prefix.escape_debug()
             ));

@@ -62,7 +62,10 @@ impl Profiles {
                 Err(e) => return Err(super::error::local(&path, "read")(e)),
             };
             let sections = parse(&text).map_err(|(line, what)| {
-                StoreError::config(format!("{}, line {line}: {what}", path.display()))
+                StoreError::config(format!(
+                    "{}, line {line}: {what}; mend the line",
+                    path.display()
+                ))
             })?;
             for (name, section) in sections {
                 let mut words = name.split_whitespace();
@@ -94,9 +97,10 @@ impl Profiles {
                     .map(|known| (strsim::damerau_levenshtein(known, name), known))
                     .min()
                     .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 2);
-                let near = near
-                    .map(|(_, known)| format!("; did you mean `{known}`?"))
-                    .unwrap_or_default();
+                let near = match near {
+                    Some((_, known)) => format!("; did you mean `{known}`?"),
+                    None => "; name one that is there, or leave it out".to_owned(),
+                };
                 return Err(StoreError::config(format!(
                     "profile `{name}` is not in {}{near}",
                     self.places()

@@ -101,7 +101,7 @@ impl S3Store {
             }
             builder.build().map_err(|e| {
                 StoreError::config(format!(
-                    "the HTTP client cannot be set up: {}",
+                    "the HTTP client cannot be set up: {}; check --ca-bundle and the proxies of the environment",
                     answer::root_cause(&e)
                 ))
             })
@@ -426,7 +426,7 @@ impl S3Store {
     pub(super) fn key_place(&self, key: &str) -> Result<String, StoreError> {
         if key.is_empty() {
             return Err(StoreError::config(format!(
-                "s3://{}: an object's key is missing",
+                "s3://{0}: an object's key is missing; write s3://{0}/KEY",
                 self.bucket()
             )));
         }

@@ -60,7 +60,9 @@ impl Signer {
                 "bucket `{}` cannot be part of a host name at {shown}; use path-style addressing",
                 config.bucket.escape_debug()
             )),
-            other => StoreError::config(format!("endpoint {shown}: {other}")),
+            other => StoreError::config(format!(
+                "endpoint {shown}: {other}; check it, and the bucket's name"
+            )),
         })?;
         let base = bucket.base_url();
         let origin = base.as_str().strip_suffix(base.path());

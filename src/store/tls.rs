@@ -36,7 +36,7 @@ pub(super) fn client_config(bundle: Option<&Path>) -> Result<Arc<ClientConfig>, 
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| StoreError::config(format!("TLS cannot be set up: {e}")))?;
+        .map_err(|e| StoreError::config(format!("TLS cannot be set up: {e}; check --ca-bundle")))?;
     Ok(Arc::new(
         builder
             .dangerous()

@@ -62,7 +62,7 @@ pub enum WordsError {
         owner: u32,
     },
     /// Others kept replacing it, or somebody stopped in the middle of it.
-    #[error("{} is being replaced by another process that does not come to an end", path.display())]
+    #[error("{} is being replaced by another process that does not come to an end; end that one", path.display())]
     Busy {
         /// The segment.
         path: PathBuf,

@@ -16,7 +16,7 @@ pub enum TableError {
         limit: u64,
     },
     /// The machine has no memory left for the table.
-    #[error("no memory for the table ({what}): {source}")]
+    #[error("no memory for the table ({what}): {source}; free memory, or raise the limit on it")]
     NoMemory {
         /// Which part of the table wanted to grow.
         what: &'static str,
@@ -24,7 +24,7 @@ pub enum TableError {
         source: std::io::Error,
     },
     /// The file is no table of this version of cotec.
-    #[error("not a cotec table: {why}")]
+    #[error("not a cotec table: {why}; use the version of cotec that the run has")]
     NotATable {
         /// What is wrong with it.
         why: String,
@@ -41,7 +41,7 @@ pub enum TableError {
         value: u64,
     },
     /// A text is longer than the table takes.
-    #[error("{what} of {len} bytes is too long: at most {max}")]
+    #[error("{what} of {len} bytes is too long; give it at most {max}")]
     TooLong {
         /// What kind of text.
         what: &'static str,
@@ -57,7 +57,7 @@ pub enum TableError {
     #[error("this process has not joined the run: call Table::join first")]
     NotJoined,
     /// The coordinator is gone or has ended the run.
-    #[error("the run has ended")]
+    #[error("the run has ended; start it again to go on")]
     RunEnded,
 }
 

@@ -38,12 +38,14 @@ impl JobFile {
         let name = path.display().to_string();
         let cannot = |error: std::io::Error| {
             JobFileError::new(format!("the job file {name} cannot be read: {error}"))
+                .help("name another, or say what to do with --product and --index")
         };
         let size = fs::metadata(path).map_err(cannot)?.len();
         if size > MAX_BYTES {
             return Err(JobFileError::new(format!(
                 "the job file {name} has {size} bytes; more than {MAX_BYTES} are no job file"
-            )));
+            ))
+            .help("name another"));
         }
         let bytes = fs::read(path).map_err(cannot)?;
         let text = String::from_utf8(bytes).map_err(|error| {

@@ -188,17 +188,22 @@ impl std::error::Error for JobFileError {}
 
 impl fmt::Display for JobFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut margin = 1;
-        match &self.place {
-            None => write!(f, "{}", self.message)?,
-            Some(place) => {
-                let (line, column) = place.source.position(place.span.start);
-                margin = line.to_string().len().max(2);
-                let name = &place.source.name;
-                writeln!(f, "{name}:{line}:{column}: {}", self.message)?;
-                snippet(f, place, line, column, margin)?;
+        let Some(place) = &self.place else {
+            // Nothing is shown that the rest could stand below.
+            write!(f, "{}", self.message)?;
+            if let Some(nearest) = &self.nearest {
+                write!(f, "; nearest valid name: {nearest:?}")?;
             }
-        }
+            return match &self.help {
+                Some(help) => write!(f, "; {help}"),
+                None => Ok(()),
+            };
+        };
+        let (line, column) = place.source.position(place.span.start);
+        let margin = line.to_string().len().max(2);
+        let name = &place.source.name;
+        writeln!(f, "{name}:{line}:{column}: {}", self.message)?;
+        snippet(f, place, line, column, margin)?;
         if let Some(nearest) = &self.nearest {
             write!(f, "\n{:margin$} = nearest valid name: {nearest:?}", "")?;
         }

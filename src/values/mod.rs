@@ -13,6 +13,7 @@ pub mod range;
 pub mod safe;
 pub mod staged;
 pub mod verified;
+pub mod way_out;
 pub mod word;
 
 pub use event::{Event, EventKind, Role};

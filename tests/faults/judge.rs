@@ -208,11 +208,7 @@ fn line(
 ) -> Line {
     // The address differs from run to run.
     let stderr = ended.stderr.replace(&server.url, "http://store");
-    let errors = ["cotec: ", "error: "];
-    let said = stderr.lines().find_map(|line| {
-        let start = errors.iter().find(|start| line.starts_with(**start))?;
-        line.strip_prefix(start)
-    });
+    let said = stderr.lines().find_map(|line| line.strip_prefix("error: "));
     let happened = match ended.code {
         Some(0) => "right bytes".to_owned(),
         Some(code) => format!("{code}: {}", said.unwrap_or_default()),

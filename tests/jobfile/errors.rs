@@ -98,7 +98,7 @@ fn flags_are_shown_like_files() {
     let none = error("command line", "", &Flags::default());
     assert_eq!(
         none,
-        "there is nothing to do: no task is given\n   = write a [[task]] into the job file, or say --index ndvi".replace("\n   =", "\n  =")
+        "there is nothing to do: no task is given; write a [[task]] into the job file, or say --index ndvi"
     );
 }
 

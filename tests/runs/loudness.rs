@@ -111,6 +111,49 @@ fn the_verbose_hear_every_move_in_a_line() {
     );
 }
 
+/// `cotec` in a sandbox: standard output and standard error of a success.
+fn by_hand(sandbox: &Sandbox, args: &[&str]) -> (String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cotec"));
+    command.args(["--serve", "served"]).args(args).env_clear();
+    let output = command.current_dir(sandbox.path("")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn by_hand_the_quiet_hear_nothing_and_the_verbose_every_move() {
+    let sandbox = sandbox();
+    std::fs::write(sandbox.path("file"), "12345").unwrap();
+    let (ls, get, put) = (
+        ["ls", "-r", "s3://b/"],
+        ["get", "s3://b/", "got"],
+        ["put", "file", "s3://b/up/"],
+    );
+    for args in [&ls, &get, &put] {
+        let quiet = [&["-q"], &args[..]].concat();
+        assert_eq!(by_hand(&sandbox, &quiet), Default::default(), "{args:?}");
+    }
+    assert!(sandbox.path("got/good/x").exists() && sandbox.path("served/b/up/file").exists());
+    assert_eq!(by_hand(&sandbox, &put).0, "s3://b/up/file\n");
+    let (out, _) = by_hand(&sandbox, &[&["-v"], &put[..]].concat());
+    assert!(
+        out.starts_with("s3://b/up/file (5 B, compared by "),
+        "{out}"
+    );
+    let (out, err) = by_hand(&sandbox, &[&["-v"], &ls[..]].concat());
+    assert_eq!(out.lines().count(), 3, "{out}");
+    assert!(err.contains("3 objects, 7 B\n"), "{err}");
+    let (_, err) = by_hand(&sandbox, &["-v", "get", "s3://b/", "again"]);
+    for said in [
+        "object wanted good/x",
+        "object fetching good/x",
+        "object ready good/x (1 B of",
+    ] {
+        assert_eq!(err.matches(said).count(), 1, "{said}: {err}");
+    }
+}
+
 /// Runs it on a terminal of its own, as `script` makes one; gives what appeared there.
 fn on_a_terminal(sandbox: &Sandbox, environment: &[(&str, &str)]) -> String {
     let program = env!("CARGO_BIN_EXE_cotec-coord");

@@ -28,6 +28,7 @@ mod keeper;
 mod landed;
 mod limited;
 mod loudness;
+mod mistakes;
 mod order;
 mod parameters;
 mod points;

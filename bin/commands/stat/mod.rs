@@ -11,6 +11,7 @@ use std::time::Duration;
 use cotec::table::TableError;
 use cotec::watch::{Found, Look, Watcher, runs};
 
+use super::{complain, say as say_err};
 use crate::Cli;
 
 /// How often it looks.
@@ -37,19 +38,28 @@ pub fn run(args: &Args, cli: &Cli) -> u8 {
     }
     if found.is_empty() {
         match args.pid {
-            Some(pid) => eprintln!("cotec: process {pid} coordinates no run of yours"),
-            None => eprintln!("cotec: there is no run of yours on this machine"),
+            Some(pid) => {
+                let text = format!(
+                    "process {pid} coordinates no run of yours; `cotec stat --once` names those \
+                     that are there"
+                );
+                complain(cli, text);
+            }
+            None => {
+                let text = "there is no run of yours on this machine; cotec-coord begins one";
+                complain(cli, text);
+            }
         }
         return 1;
     }
     if args.once {
-        return once(&found, cli.json);
+        return once(&found, cli);
     }
     // One that was killed only where there is no other.
     let newest = found.iter().rfind(|run| run.lives).or(found.last());
     let Some(newest) = newest else { return 1 };
     if !newest.lives {
-        eprintln!("{}", text::killed(newest));
+        say_err(cli, &text::killed(newest));
         return 1;
     }
     let shown = match Watcher::attach(newest) {
@@ -61,25 +71,25 @@ pub fn run(args: &Args, cli: &Cli) -> u8 {
     match shown {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("cotec: the run of process {}: {error}", newest.pid);
+            complain(cli, format!("the run of process {}: {error}", newest.pid));
             1
         }
     }
 }
 
-fn once(found: &[Found], json: bool) -> u8 {
+fn once(found: &[Found], cli: &Cli) -> u8 {
     let mut code = 0;
     for run in found {
         if !run.lives {
-            eprintln!("{}", text::killed(run));
+            say_err(cli, &text::killed(run));
             code = 1;
             continue;
         }
         match Watcher::attach(run).and_then(|mut watcher| watcher.look()) {
-            Ok(look) if json => say(&record(&look)),
+            Ok(look) if cli.json => say(&record(&look)),
             Ok(look) => say(&text::lines(&look)),
             Err(error) => {
-                eprintln!("cotec: the run of process {}: {error}", run.pid);
+                complain(cli, format!("the run of process {}: {error}", run.pid));
                 code = 1;
             }
         }

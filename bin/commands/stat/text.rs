@@ -7,7 +7,7 @@ use cotec::watch::{Found, Look, Process};
 pub fn killed(run: &Found) -> String {
     let Found { pid, out, .. } = run;
     format!(
-        "cotec: the coordinator {pid} of the run into {out} was killed; the same command goes on \
+        "error: the coordinator {pid} of the run into {out} was killed; the same command goes on \
          where it stopped"
     )
 }

@@ -217,7 +217,7 @@ impl Inner {
                 let start = quoted(&body);
                 Err(StoreError::protocol(
                     place,
-                    format!("the upload got no UploadId; the answer begins {start}"),
+                    format!("the upload got no UploadId: the answer begins {start}"),
                 ))
             }
         }

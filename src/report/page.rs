@@ -5,18 +5,25 @@ use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
+use super::curves;
 use super::facts;
 use super::figures::Figures;
+use super::gantt;
+use super::histogram;
+use super::pictures;
+use super::replayed;
 use super::story::Story;
 use super::tables;
 use super::verdict;
+use super::whatif;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// A run as one HTML page that needs no network and nothing else, of a few megabytes at most.
 pub fn page(story: &Story) -> String {
     let figures = Figures::of(story);
-    let verdict = verdict::verdict(story, &figures, None);
+    let replay = replayed::replay(story, &figures);
+    let verdict = verdict::verdict(story, &figures, replay.as_ref().ok());
     let body = html! {
         main {
             header {
@@ -25,6 +32,12 @@ pub fn page(story: &Story) -> String {
             }
             (facts::facts(story, &figures))
             (facts::notes(story))
+            (gantt::gantt(story))
+            (curves::network(story))
+            (curves::jobs(story))
+            (histogram::waits(story))
+            (pictures::pictures(story))
+            (whatif::what_if(story, &replay))
             (tables::jobs(story))
             (tables::failed_objects(story))
             footer { p { "Made by cotec " (env!("CARGO_PKG_VERSION")) "." } }

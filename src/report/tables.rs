@@ -1,5 +1,8 @@
 //! The tables of jobs and of failed objects.
 
+use std::borrow::Cow;
+use std::path::PathBuf;
+
 use maud::{Markup, PreEscaped, html};
 
 use crate::values::JobState;
@@ -92,7 +95,7 @@ fn row(story: &Story, job: &JobSpan, is_uploaded: bool) -> Markup {
             @if is_uploaded { (seconds(upload)) }
             td.n data-v=(inputs) { (count(job.inputs.len() as u64, "object")) ", " (bytes(inputs)) }
             td.n data-v=(job.runs.len()) { (job.runs.len()) }
-            td.why { (result(job)) }
+            td.why { (result(story, job)) }
         }
     }
 }
@@ -110,7 +113,7 @@ fn seconds(seconds: Option<f64>) -> Markup {
 }
 
 /// Where the result is, or why there is none.
-fn result(job: &JobSpan) -> Markup {
+fn result(story: &Story, job: &JobSpan) -> Markup {
     if job.has_failed() {
         let fault = job.fault.map(|fault| fault.to_string());
         let why = job.error.as_deref().or(fault.as_deref());
@@ -122,8 +125,11 @@ fn result(job: &JobSpan) -> Markup {
             @if !code.is_empty() { " " span.soft { "(" (code) ")" } }
         };
     }
-    let first = job.outputs.first().map(|path| path.to_string_lossy());
-    let first = first.or_else(|| job.uploaded.first().map(|url| url.as_str().into()));
+    // Below the directory of the results.
+    let inside = |path: &PathBuf| path.strip_prefix(&story.out).unwrap_or(path).to_path_buf();
+    let first = job.outputs.first().map(inside);
+    let first = first.map(|path| path.to_string_lossy().into_owned().into());
+    let first: Option<Cow<str>> = first.or_else(|| Some(job.uploaded.first()?.as_str().into()));
     let more = (job.outputs.len() + job.uploaded.len()).saturating_sub(1);
     html! {
         @if let Some(first) = first { bdi { (shown(&first)) } }

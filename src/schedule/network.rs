@@ -3,6 +3,8 @@
 
 /// Concurrencies that were seen for less than this share of the time say nothing.
 const SEEN: f64 = 0.01;
+/// So much of the time says how fast a connection is among few.
+const FEW: f64 = 0.03;
 /// Each connection as fast as this share of what one among few had: the rate grew in proportion.
 const PROPORTIONAL: f64 = 0.85;
 /// So many times the rate of half the connections is no more than it.
@@ -71,20 +73,21 @@ impl Network {
         let most = levels.iter().rposition(seen).unwrap_or(1).max(1);
         let bytes: f64 = came.iter().map(|part| part.bytes as f64).sum();
         let mean_each = bytes / came.iter().map(transfer).sum::<f64>();
-        // The upper quarter of the concurrencies and the lower half.
-        let high = together(&levels, (most * 3).div_ceil(4).max(1), levels.len());
-        let low = together(&levels, 1, most / 2 + 1);
-        let low = low.filter(|(_, seconds, _)| *seconds >= SEEN * all);
-        let (growth, each) = match (high, low) {
-            (Some((high, _, many)), Some((low, _, few))) if most > 1 => {
-                let growth = match () {
+        // The upper quarter of the concurrencies, what is next below it, and the lower half.
+        let enough = |group: &(f64, f64, f64)| group.1 >= SEEN * all;
+        let upper = (most * 3).div_ceil(4).max(1);
+        let high = together(&levels, upper, levels.len());
+        let low = together(&levels, 1, most / 2 + 1).filter(enough);
+        let next = together(&levels, (most / 2).max(1), upper).filter(enough);
+        let growth = match (high, low, next.or(low)) {
+            (Some((high, _, many)), Some((low, _, few)), Some((next, ..))) if most > 1 => {
+                match () {
                     () if high / many >= PROPORTIONAL * low / few => Growth::Proportional,
-                    () if high <= SAME * low => Growth::Full,
+                    () if high <= SAME * next => Growth::Full,
                     () => Growth::Less,
-                };
-                (growth, low / few)
+                }
             }
-            _ => (Growth::Unknown, mean_each),
+            _ => Growth::Unknown,
         };
         let top = high.map_or(mean_each, |(rate, ..)| rate);
         Some(Network {
@@ -93,7 +96,7 @@ impl Network {
                 _ => top,
             },
             per_connection: match growth {
-                Growth::Full | Growth::Less => each.max(top / most as f64),
+                Growth::Full | Growth::Less => each_among_few(&levels, all).max(top / most as f64),
                 Growth::Proportional | Growth::Unknown => mean_each,
             },
             latency: latency(&came),
@@ -101,6 +104,15 @@ impl Network {
             most,
         })
     }
+}
+
+/// The most that one connection had, among however many there were.
+fn each_among_few(levels: &[Level], all: f64) -> f64 {
+    let groups = (1..levels.len()).filter_map(|most| together(levels, 1, most + 1));
+    let each = groups
+        .filter(|(_, seconds, _)| *seconds >= FEW * all)
+        .map(|(rate, _, busy)| rate / busy);
+    each.fold(0.0, f64::max)
 }
 
 /// Seconds in which a part's bytes came.

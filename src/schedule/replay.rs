@@ -22,6 +22,8 @@ pub struct Observed {
     pub objects: Vec<u64>,
     /// The parts that came.
     pub parts: Vec<Part>,
+    /// Seconds in which something was downloaded: for the rate, where no parts are known.
+    pub downloading: f64,
     /// The jobs that ran, in the order in which they were registered.
     pub jobs: Vec<Job>,
     /// When the last of them was done.
@@ -139,7 +141,7 @@ fn begun(observed: &Observed) -> f64 {
 }
 
 /// What was to be done in a run, and with what; `None` if there is no job in it. Without parts,
-/// the network is as fast as bytes came from the first job's registration to the last one's end.
+/// the network is as fast as bytes came while something was downloaded.
 pub fn fit(observed: &Observed) -> Option<(Workload, Setup, Option<Network>)> {
     let begun = begun(observed);
     if !begun.is_finite() {
@@ -166,7 +168,7 @@ pub fn fit(observed: &Observed) -> Option<(Workload, Setup, Option<Network>)> {
     let network = Network::of(&observed.parts);
     let (connections, later) = connections(observed, begun, network.as_ref());
     let all: u64 = used.iter().map(|slot| bytes(*slot)).sum();
-    let plain = all as f64 / (observed.ended - begun).max(1e-3);
+    let plain = all as f64 / observed.downloading.max(1e-3);
     let setup = Setup {
         bandwidth: network.map_or(plain.max(1.0), |n| n.bandwidth),
         per_connection: network.map_or(f64::INFINITY, |n| n.per_connection),

@@ -11,6 +11,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashSet, VecDeque};
 
 use super::agenda::{Agenda, Next};
+use super::network::Part;
 use super::room::Room;
 use crate::values::order::Order;
 
@@ -80,6 +81,28 @@ pub struct Outcome {
     pub done: Vec<u32>,
 }
 
+/// What happened in virtual time, as it can be seen of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// The parts in the order in which they were asked for.
+    pub parts: Vec<Part>,
+    /// The jobs' runs in the order in which they began.
+    pub runs: Vec<Ran>,
+}
+
+/// A job that a worker ran. Times are seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ran {
+    /// The job's position.
+    pub job: u32,
+    /// When its inputs were there.
+    pub ready: f64,
+    /// When it began.
+    pub begun: f64,
+    /// When it was done.
+    pub ended: f64,
+}
+
 /// A point in time, or of the amount that each connection has brought.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Point(f64);
@@ -127,14 +150,16 @@ struct Run<'a> {
     parts: Vec<u64>,
     landed: Vec<bool>,
     cutting: VecDeque<Coming>,
-    /// Parts that were asked for, by the time of their first byte.
-    asked: BinaryHeap<Reverse<(Point, u32, u64)>>,
+    /// Parts that were asked for, by the time of their first byte: slot, bytes, and place in the
+    /// record.
+    asked: BinaryHeap<Reverse<(Point, u32, u64, usize)>>,
     /// Parts that come, by what each connection will have brought when they are there.
-    coming: BinaryHeap<Reverse<(Point, u32)>>,
+    coming: BinaryHeap<Reverse<(Point, u32, usize)>>,
     /// What a connection has brought that was at work all the time.
     brought: f64,
     bytes: f64,
     ready: BTreeSet<u32>,
+    record: Option<(Record, Vec<f64>)>,
     running: BinaryHeap<Reverse<(Point, u32)>>,
     worked: f64,
     ended: HashSet<u32>,
@@ -144,6 +169,20 @@ struct Run<'a> {
 /// Runs a workload. The same values give the same outcome. Ends early, with fewer jobs done, only
 /// if a job names an object that is not there.
 pub fn simulate(workload: &Workload, setup: &Setup) -> Outcome {
+    run(workload, setup, None).0
+}
+
+/// Runs a workload and has all that happened.
+pub fn record(workload: &Workload, setup: &Setup) -> (Outcome, Record) {
+    let ready = vec![0.0; workload.jobs.len()];
+    run(workload, setup, Some((Record::default(), ready)))
+}
+
+fn run(
+    workload: &Workload,
+    setup: &Setup,
+    record: Option<(Record, Vec<f64>)>,
+) -> (Outcome, Record) {
     let mut users = vec![Vec::new(); workload.objects.len()];
     let mut missing = vec![0; workload.jobs.len()];
     for (number, job) in workload.jobs.iter().enumerate() {
@@ -174,6 +213,7 @@ pub fn simulate(workload: &Workload, setup: &Setup) -> Outcome {
         brought: 0.0,
         bytes: 0.0,
         ready: BTreeSet::new(),
+        record,
         running: BinaryHeap::new(),
         worked: 0.0,
         ended: HashSet::new(),
@@ -189,7 +229,8 @@ pub fn simulate(workload: &Workload, setup: &Setup) -> Outcome {
     let mut outcome = run.outcome;
     outcome.makespan = run.now;
     outcome.busy = run.worked / (run.now * setup.workers.max(1) as f64);
-    outcome
+    let record = run.record.map(|(record, _)| record);
+    (outcome, record.unwrap_or_default())
 }
 
 impl Run<'_> {
@@ -215,7 +256,7 @@ impl Run<'_> {
             self.asked.peek().map(|Reverse((at, ..))| at.0),
             self.running.peek().map(|Reverse((at, _))| at.0),
             (self.coming.peek())
-                .map(|Reverse((at, _))| self.now + (at.0 - self.brought).max(0.0) / share),
+                .map(|Reverse((at, ..))| self.now + (at.0 - self.brought).max(0.0) / share),
             // Only while more connections may bring something.
             (self.setup.later.get(self.changed))
                 .filter(|_| !(self.asked.is_empty() && self.coming.is_empty()))
@@ -255,8 +296,15 @@ impl Run<'_> {
                 }
             }
             if self.missing[number as usize] == 0 {
-                self.ready.insert(number);
+                self.is_ready(number);
             }
+        }
+    }
+
+    fn is_ready(&mut self, job: u32) {
+        self.ready.insert(job);
+        if let Some((_, ready)) = &mut self.record {
+            ready[job as usize] = self.now;
         }
     }
 
@@ -267,6 +315,14 @@ impl Run<'_> {
             let seconds = self.workload.jobs[job as usize].seconds;
             self.worked += seconds;
             self.running.push(Reverse((Point(self.now + seconds), job)));
+            if let Some((record, ready)) = &mut self.record {
+                record.runs.push(Ran {
+                    job,
+                    ready: ready[job as usize],
+                    begun: self.now,
+                    ended: self.now + seconds,
+                });
+            }
         }
     }
 
@@ -293,7 +349,18 @@ impl Run<'_> {
         let part = object.left.min(self.setup.part_bytes.max(1));
         object.left -= part;
         let at = Point(self.now + self.setup.latency);
-        self.asked.push(Reverse((at, object.slot, part)));
+        let mut place = 0;
+        if let Some((record, _)) = &mut self.record {
+            place = record.parts.len();
+            record.parts.push(Part {
+                object: object.slot,
+                begun: self.now,
+                answered: Some(at.0),
+                ended: at.0,
+                bytes: part,
+            });
+        }
+        self.asked.push(Reverse((at, object.slot, part, place)));
         if object.left == 0 {
             self.cutting.pop_front();
         }
@@ -302,17 +369,20 @@ impl Run<'_> {
 
     /// Takes in everything that happens now.
     fn events(&mut self, landed: bool) {
-        if landed && let Some(Reverse((at, slot))) = self.coming.pop() {
+        if landed && let Some(Reverse((at, slot, place))) = self.coming.pop() {
+            if let Some((record, _)) = &mut self.record {
+                record.parts[place].ended = self.now;
+            }
             self.brought = self.brought.max(at.0);
             self.part_landed(slot);
         }
-        while let Some(Reverse((at, slot, part))) = self.asked.peek().copied()
+        while let Some(Reverse((at, slot, part, place))) = self.asked.peek().copied()
             && at.0 <= self.now
         {
             self.asked.pop();
             self.bytes += part as f64;
             let there = Point(self.brought + part as f64);
-            self.coming.push(Reverse((there, slot)));
+            self.coming.push(Reverse((there, slot, place)));
         }
         while let Some(Reverse((at, job))) = self.running.peek().copied()
             && at.0 <= self.now
@@ -338,7 +408,7 @@ impl Run<'_> {
             let missing = &mut self.missing[job as usize];
             *missing -= 1;
             if *missing == 0 && (job as usize) < self.registered {
-                self.ready.insert(job);
+                self.is_ready(job);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 #[path = "../../tools/schedule/recorded.rs"]
 mod recorded;
+mod replay;
 #[path = "../../tools/schedule/workloads.rs"]
 mod workloads;
 

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
+use cotec::schedule::replay::{Observed, fit};
 use cotec::schedule::simulate::{Job, Setup, Workload};
-use cotec::values::order::Order;
 use serde_json::Value;
 
 /// A recorded run.
@@ -29,10 +29,11 @@ struct Seen {
 /// Reads the records of a run; `None` if no job was done in it.
 pub fn read(text: &str, connections: usize) -> Option<Recorded> {
     let mut slots: HashMap<String, u32> = HashMap::new();
-    let mut workload = Workload::default();
+    let mut observed = Observed::default();
     let mut names: Vec<String> = Vec::new();
     let mut jobs: HashMap<String, Seen> = HashMap::new();
-    let (mut workers, mut bytes, mut end) = (1, 0, 0.0_f64);
+    observed.workers = 1;
+    observed.connections = Some(connections);
     let (mut first_fetch, mut last_ready) = (f64::INFINITY, 0.0_f64);
     for line in text.lines() {
         let Ok(record) = serde_json::from_str::<Value>(line) else {
@@ -41,18 +42,23 @@ pub fn read(text: &str, connections: usize) -> Option<Recorded> {
         let t = record["t"].as_f64().unwrap_or(0.0);
         let name = || record["job"].as_str().unwrap_or_default().to_owned();
         match record["event"].as_str().unwrap_or_default() {
-            "run-started" => workers = record["workers"].as_u64().unwrap_or(1) as usize,
+            "run-started" => observed.workers = record["workers"].as_u64().unwrap_or(1) as usize,
             "object-wanted" => {
                 let key = record["key"].as_str().unwrap_or_default();
-                let next = workload.objects.len() as u32;
+                let next = observed.objects.len() as u32;
                 if !slots.contains_key(key) {
                     slots.insert(key.to_owned(), next);
-                    workload.objects.push(record["size"].as_u64().unwrap_or(0));
+                    observed.objects.push(record["size"].as_u64().unwrap_or(0));
                 }
             }
             "object-fetching" => first_fetch = first_fetch.min(t),
             "object-ready" => {
-                bytes += record["fetched"].as_u64().unwrap_or(0);
+                let key = record["key"].as_str().unwrap_or_default();
+                let slot = slots.get(key).map(|slot| *slot as usize);
+                if let Some(bytes) = slot.and_then(|slot| observed.objects.get_mut(slot)) {
+                    // What was in staging did not come.
+                    *bytes = record["fetched"].as_u64().unwrap_or(*bytes);
+                }
                 last_ready = last_ready.max(t);
             }
             "job-waiting" => {
@@ -69,7 +75,7 @@ pub fn read(text: &str, connections: usize) -> Option<Recorded> {
             "job-done" => {
                 let seen = jobs.entry(name()).or_default();
                 seen.seconds = Some(t - seen.running);
-                end = end.max(t);
+                observed.ended = observed.ended.max(t);
             }
             _ => {}
         }
@@ -89,26 +95,18 @@ pub fn read(text: &str, connections: usize) -> Option<Recorded> {
             tasks.push(task);
             tasks.len() - 1
         });
-        workload.jobs.push(Job {
+        observed.jobs.push(Job {
             task: number as u32,
             inputs: seen.inputs.clone(),
             seconds,
-            registered: seen.registered - begun,
+            registered: seen.registered,
         });
     }
-    let seconds = (last_ready - first_fetch).max(1e-3);
+    observed.downloading = last_ready - first_fetch;
+    let (workload, setup, _) = fit(&observed)?;
     Some(Recorded {
-        setup: Setup {
-            bandwidth: (bytes as f64 / seconds).max(1.0),
-            per_connection: f64::INFINITY,
-            connections,
-            later: Vec::new(),
-            latency: 0.0,
-            part_bytes: 8 << 20,
-            workers,
-            order: Order::default(),
-        },
-        makespan: end - begun,
+        setup,
+        makespan: observed.ended - begun,
         left_out,
         workload,
     })

@@ -1,0 +1,105 @@
+//! Quick-looks of the results, inside of the page.
+
+use std::io::Read;
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use maud::{Markup, html};
+
+use super::story::Story;
+use super::words::{count, shown};
+
+/// So many pictures, so many bytes of one, and of all together.
+const PICTURES: usize = 24;
+const LARGEST: u64 = 1_500_000;
+const ALL: u64 = 4_000_000;
+
+/// What every PNG begins with.
+const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+
+/// A picture that is shown.
+struct Picture<'a> {
+    name: &'a str,
+    file: String,
+    data: String,
+    size: (u32, u32),
+}
+
+/// The quick-looks, evenly chosen where there are too many; nothing if there is none.
+pub fn pictures(story: &Story) -> Markup {
+    let all: Vec<(&str, &Path)> = (story.jobs.iter())
+        .filter(|job| !job.has_failed())
+        .flat_map(|job| {
+            job.outputs
+                .iter()
+                .map(|path| (job.name.as_str(), path.as_path()))
+        })
+        .filter(|(_, path)| {
+            path.extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("png"))
+        })
+        .collect();
+    let (mut shown_ones, mut bytes) = (Vec::new(), 0);
+    let wanted = all.len().min(PICTURES);
+    for n in 0..wanted {
+        let (name, path) = all[n * all.len() / wanted];
+        let Some(png) = read(path, LARGEST.min(ALL - bytes)) else {
+            continue;
+        };
+        let Some(size) = size(&png) else {
+            continue;
+        };
+        bytes += png.len() as u64;
+        shown_ones.push(Picture {
+            name,
+            file: path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            data: BASE64_STANDARD.encode(&png),
+            size,
+        });
+    }
+    let left = all.len() - shown_ones.len();
+    html! {
+        @if !all.is_empty() {
+            h2 { "Quick-looks" }
+            @if left > 0 {
+                p.soft { (shown_ones.len()) " of " (count(all.len() as u64, "quick-look")) " are shown; " (left) " are left out." }
+            }
+            div.pics {
+                @for picture in &shown_ones {
+                    figure {
+                        img loading="lazy" width=(picture.size.0) height=(picture.size.1)
+                            alt={ "Quick-look of " (shown(picture.name)) }
+                            src={ "data:image/png;base64," (picture.data) };
+                        figcaption { bdi { (shown(picture.name)) } @if all.len() > story.jobs.len() { " " bdi { (shown(&picture.file)) } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A file of no more bytes than this.
+fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
+    // To open what is no file may take for ever.
+    if !std::fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let file = std::fs::File::open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= most).then_some(bytes)
+}
+
+/// Width and height of a PNG; `None` if it is none.
+fn size(png: &[u8]) -> Option<(u32, u32)> {
+    let number = |at: usize| Some(u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?));
+    if !png.starts_with(&SIGNATURE) || png.get(12..16)? != b"IHDR" {
+        return None;
+    }
+    Some((number(16)?, number(20)?))
+}

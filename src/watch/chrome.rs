@@ -155,6 +155,11 @@ impl<W: Write> Chrome<W> {
         self.out.flush()
     }
 
+    #[cfg(test)]
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
     /// Closes the array.
     pub fn end(&mut self) -> io::Result<()> {
         let before = if self.begun { "\n" } else { "[\n" };

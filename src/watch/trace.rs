@@ -446,3 +446,6 @@ fn line_track(pid: u32, line: u16) -> Track {
         tid: LINES + u32::from(line),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ use super::tally::Tally;
 const LINES: u32 = 10_000_000;
 const OBJECTS: u32 = 20_000_000;
 const UPLOADS: u32 = 30_000_000;
+const WAITS: u32 = 40_000_000;
 
 /// Spans of idle workers are told from here on.
 const IDLE_NS: u64 = 20_000;
@@ -64,6 +65,8 @@ pub(super) struct Trace<W> {
     /// When each job was registered.
     registered: Vec<u64>,
     running: HashMap<u32, JobUnderWay>,
+    /// When the last wait of each lane of a process was over.
+    waits: HashMap<u32, Vec<u64>>,
     upload_lanes: HashMap<u32, Lanes>,
     uploads: HashMap<u32, (u32, Begun)>,
     arrows: u64,
@@ -105,6 +108,7 @@ impl<W: Write> Trace<W> {
             landed: Vec::new(),
             registered: Vec::new(),
             running: HashMap::new(),
+            waits: HashMap::new(),
             upload_lanes: HashMap::new(),
             uploads: HashMap::new(),
             arrows: 0,
@@ -180,16 +184,7 @@ impl<W: Write> Trace<W> {
                 let (line, bytes) = line_of(value);
                 self.part_ended(table, line_track(by.pid, line), bytes, now)
             }
-            EventKind::Waited => {
-                let key = key_of(table, id);
-                let span = Span {
-                    name: "waits for an object",
-                    kind: "wait",
-                    begun: now.saturating_sub(value),
-                    ended: now,
-                };
-                self.chrome.span(by, &span, &json!({ "key": key }))
-            }
+            EventKind::Waited => self.waited(table, id, by, now.saturating_sub(value), now),
             EventKind::Setting => self.chrome.counter(
                 by.pid,
                 now,
@@ -197,6 +192,42 @@ impl<W: Write> Trace<W> {
                 &json!({ "connections": id }),
             ),
         }
+    }
+
+    /// A wait is known when it is over. Several threads of a process may have waited at a time.
+    fn waited(
+        &mut self,
+        table: &Table,
+        slot: u32,
+        by: Track,
+        begun: u64,
+        ended: u64,
+    ) -> io::Result<()> {
+        let lanes = self.waits.entry(by.pid).or_default();
+        let free = lanes.iter().position(|until| *until <= begun);
+        let lane = free.unwrap_or(lanes.len());
+        match lanes.get_mut(lane) {
+            Some(until) => *until = ended,
+            None => lanes.push(ended),
+        }
+        let track = match lane {
+            0 => by,
+            _ => Track {
+                pid: by.pid,
+                tid: WAITS + lane as u32,
+            },
+        };
+        if lane > 0 && free.is_none() {
+            self.chrome.thread(track, &format!("waits {}", lane + 1))?;
+        }
+        let span = Span {
+            name: "waits for an object",
+            kind: "wait",
+            begun,
+            ended,
+        };
+        let args = json!({ "key": key_of(table, slot) });
+        self.chrome.span(track, &span, &args)
     }
 
     /// The track of a process; whoever joined before its event could be read is looked up.

@@ -135,16 +135,19 @@ fn a_trace_tells_who_did_what_and_when() {
 
 /// Viewers draw the spans of a track as a tree: one lies within another, or beside it.
 fn nothing_overlaps(events: &[Value]) {
-    let mut tracks: BTreeMap<(u64, u64), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut tracks: BTreeMap<(u64, u64), Vec<(u64, u64)>> = BTreeMap::new();
     for event in events.iter().filter(|e| text(e, "ph") == "X") {
-        tracks.entry(track(event)).or_default().push(span(event));
+        let nanoseconds = |field| (time(event, field) * 1000.0).round() as u64;
+        let (begun, length) = (nanoseconds("ts"), nanoseconds("dur"));
+        let spans = tracks.entry(track(event)).or_default();
+        spans.push((begun, begun + length));
     }
     for (track, mut spans) in tracks {
-        spans.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
-        let mut open: Vec<f64> = Vec::new();
+        spans.sort_by_key(|(begun, ended)| (*begun, std::cmp::Reverse(*ended)));
+        let mut open: Vec<u64> = Vec::new();
         for (begun, ended) in spans {
-            open.retain(|end| *end > begun + 0.002);
-            let fits = open.last().is_none_or(|end| ended <= end + 0.002);
+            open.retain(|end| *end > begun);
+            let fits = open.last().is_none_or(|end| ended <= *end);
             assert!(fits, "{track:?}: {begun} to {ended} beyond {open:?}");
             open.push(ended);
         }

@@ -104,3 +104,23 @@ fn what_is_under_way_at_the_end_is_cut_off_there() {
         assert_eq!(length, Some(microseconds), "{kind}");
     }
 }
+
+#[test]
+fn waits_of_several_threads_lie_beside_each_other() {
+    let table = Table::create(Limits::for_objects(64)).unwrap();
+    let mut trace = Trace::new(Vec::new(), 0);
+    // Each is known when it is over.
+    for (slot, ended, length) in [(1, 50, 30), (2, 60, 20), (3, 90, 30)] {
+        let waited = event(EventKind::Waited, Role::Planner, slot, length, ended);
+        trace.event(&table, &waited).unwrap();
+    }
+    trace.end(&table).unwrap();
+    let text = trace.chrome.into_inner();
+    let events: Vec<Value> = serde_json::from_slice(&text).unwrap();
+    let spans = events.iter().filter(|e| e["ph"] == "X");
+    let tracks: Vec<u64> = spans.map(|e| e["tid"].as_u64().unwrap()).collect();
+    assert!(
+        tracks[0] != tracks[1] && tracks[0] == tracks[2],
+        "{tracks:?}"
+    );
+}

@@ -1,5 +1,6 @@
 //! The trace of many objects, and of a run that is cut off.
 
+#[cfg(test)] // All of it, and nothing before.
 use serde_json::Value;
 
 use super::*;

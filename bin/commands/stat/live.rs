@@ -8,7 +8,7 @@ use crossterm::event::{self, Event, KeyEventKind};
 
 use super::app::App;
 use super::draw::draw;
-use super::{EVERY, code, is_over, text};
+use super::{EVERY, code, is_over, pause, text};
 
 /// Shows the run until a key ends the view, and how it ended when the run is over. The terminal is
 /// as before afterwards.
@@ -29,13 +29,13 @@ fn show(
     watcher: &mut Watcher,
     app: &mut App,
 ) -> Result<(), TableError> {
-    let mut looked = Instant::now();
+    let (mut looked, mut every) = (Instant::now(), EVERY);
     loop {
         // A terminal that is gone needs no picture.
         if terminal.draw(|frame| draw(frame, app)).is_err() {
             return Ok(());
         }
-        match event::poll(EVERY.saturating_sub(looked.elapsed())) {
+        match event::poll(every.saturating_sub(looked.elapsed())) {
             Ok(true) => match event::read() {
                 Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => {
                     if !app.key(key) {
@@ -48,9 +48,10 @@ fn show(
             Ok(false) => {}
             Err(_) => return Ok(()),
         }
-        if looked.elapsed() >= EVERY {
+        if looked.elapsed() >= every {
             looked = Instant::now();
             app.see(watcher.look()?);
+            every = pause(looked.elapsed());
             if is_over(&app.look) {
                 return Ok(());
             }

@@ -6,6 +6,10 @@
 
 #[path = "processes/cases.rs"]
 mod cases;
+#[path = "processes/forks.rs"]
+mod forks;
+#[path = "processes/helpers.rs"]
+mod helpers;
 #[path = "processes/runner.rs"]
 mod runner;
 

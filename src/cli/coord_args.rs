@@ -93,7 +93,7 @@ pub struct CoordArgs {
     ///
     /// Without it a run into the same output directory passes over the jobs that its journal knows
     /// as done, by the same task and with the same objects.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub fresh: bool,
     /// How long running jobs may go on when SIGTERM asks the run to end [default: 30]
     #[arg(long, value_name = "SECONDS", hide_short_help = true)]
@@ -116,7 +116,12 @@ pub struct CoordArgs {
     /// Write all that happened in the Chrome trace format
     ///
     /// For ui.perfetto.dev or chrome://tracing.
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "dry_run",
+        hide_short_help = true
+    )]
     pub trace: Option<PathBuf>,
     /// How much is said.
     #[command(flatten)]

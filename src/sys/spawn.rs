@@ -149,16 +149,26 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
 fn prepare(order: &Order) -> Option<c_int> {
     // SAFETY: system calls with numbers, and with pointers to values of this frame.
     let done = unsafe {
-        let by_default = libc::sigaction {
-            sa_sigaction: libc::SIG_DFL,
-            ..std::mem::zeroed()
+        let answer = |signal, how| {
+            let action = libc::sigaction {
+                sa_sigaction: how,
+                ..std::mem::zeroed()
+            };
+            libc::sigaction(signal, &raw const action, ptr::null_mut());
         };
         // What this process handles or ignores; the handlers must not run in its memory.
-        for signal in [libc::SIGTERM, libc::SIGPIPE, libc::SIGXFSZ] {
-            libc::sigaction(signal, &raw const by_default, ptr::null_mut());
+        for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+            answer(signal, libc::SIG_DFL);
+        }
+        let own_group = libc::setpgid(0, 0) == 0;
+        // What the group got until then was not meant for this command, and still waits here:
+        // ignoring drops it.
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+            answer(signal, libc::SIG_IGN);
+            answer(signal, libc::SIG_DFL);
         }
         let none: libc::sigset_t = std::mem::zeroed();
-        libc::setpgid(0, 0) == 0
+        own_group
             && libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0
             && (libc::getppid() == order.parent || libc::raise(libc::SIGKILL) == 0)
             && libc::dup2(order.input, 0) == 0

@@ -10,6 +10,11 @@ use cotec::table::{
 use cotec::values::{ByteRange, Fault, FaultCode, JobState, Limits, ObjectState, Role};
 use rustix::process::Signal;
 
+use super::forks::{
+    a_panic_is_an_exit_status, a_signal_for_the_group_ends_no_command_that_begins,
+    no_fork_with_threads,
+};
+use super::helpers::{child, end, until, well};
 use super::runner::Case;
 
 /// Each case under its function's name.
@@ -37,6 +42,7 @@ pub const CASES: &[Case] = cases! {
     children_die_with_their_parent
     a_panic_is_an_exit_status
     no_fork_with_threads
+    a_signal_for_the_group_ends_no_command_that_begins
 };
 
 const MIB: u64 = 1 << 20;
@@ -62,24 +68,6 @@ fn job(table: &Table, name: &str, inputs: &[SlotId]) -> JobId {
     table.register_job(&spec).unwrap()
 }
 
-/// Forks; the child succeeds if `body` gives true.
-fn child(body: impl FnOnce() -> bool) -> Child {
-    fork(|| i32::from(!body())).unwrap()
-}
-
-fn end(child: &Child) -> Ended {
-    loop {
-        if let Some(ended) = child.ended().unwrap() {
-            return ended;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn well(child: Child) {
-    assert_eq!(end(&child), Ended::Exited(0));
-}
-
 fn kill(child: Child) {
     child.signal(Signal::KILL);
     assert_eq!(end(&child), Ended::Killed(9));
@@ -99,12 +87,6 @@ fn until_asleep(child: &Child) {
         if asleep {
             return;
         }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn until(mut holds: impl FnMut() -> bool) {
-    while !holds() {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -566,21 +548,4 @@ fn children_die_with_their_parent() {
     assert!(lives(pid));
     kill(middle);
     until(|| !lives(pid));
-}
-
-fn a_panic_is_an_exit_status() {
-    let child = fork(|| panic!("as it should")).unwrap();
-    assert_eq!(end(&child), Ended::Exited(cotec::sys::fork::PANICKED));
-}
-
-fn no_fork_with_threads() {
-    let (sender, receiver) = std::sync::mpsc::channel::<()>();
-    let thread = std::thread::spawn(move || receiver.recv().is_err());
-    let error = fork(|| 0).unwrap_err();
-    assert!(error.to_string().contains("2 threads"), "{error}");
-    drop(sender);
-    assert!(thread.join().unwrap());
-    // The kernel may take a moment to forget the thread.
-    until(|| cotec::sys::proc::threads().unwrap() == 1);
-    well(child(|| true));
 }

@@ -207,6 +207,7 @@ fn jobs(workers: usize, jobs: usize, processor: &str) -> (f64, usize) {
         dry_run: false,
         output: Output::Text,
         record: Record::default(),
+        metrics: None,
     })
     .unwrap();
     assert_eq!(observer.done, tasks * PRODUCTS);

@@ -74,6 +74,7 @@ fn run(cli: CoordArgs, voice: Voice) -> Result<coord::ExitCode, RunError> {
             trace: cli.trace,
             report: cli.report,
         },
+        metrics: cli.metrics,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The command line of `cotec-coord`: for the command itself, its man page and its completions.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::values::connections::Connections;
@@ -111,7 +112,12 @@ pub struct CoordArgs {
     /// Write a page that tells where the time went
     ///
     /// One HTML file that needs nothing else.
-    #[arg(long, value_name = "FILE.html", conflicts_with = "dry_run")]
+    #[arg(
+        long,
+        value_name = "FILE.html",
+        conflicts_with = "dry_run",
+        hide_short_help = true
+    )]
     pub report: Option<PathBuf>,
     /// Write all that happened in the Chrome trace format
     ///
@@ -123,6 +129,13 @@ pub struct CoordArgs {
         hide_short_help = true
     )]
     pub trace: Option<PathBuf>,
+    /// Serve metrics for Prometheus while the run goes on
+    ///
+    /// A port, or an address and a port, such as 9464 or 0.0.0.0:9464; without an address on this
+    /// machine only. Port 0 is any that is free: the run says which.
+    #[arg(long, value_name = "ADDR", value_parser = listen_at, conflicts_with = "dry_run",
+          hide_short_help = true)]
+    pub metrics: Option<SocketAddr>,
     /// How much is said.
     #[command(flatten)]
     pub loudness: Loudness,
@@ -133,6 +146,21 @@ pub struct CoordArgs {
 
 fn bytes(text: &str) -> Result<u64, &'static str> {
     crate::values::bytes::parse(text).ok_or("a number of bytes such as 20GiB or 500MB is expected")
+}
+
+/// `9464`, `:9464`, `localhost:9464`, `127.0.0.1:9464` or `[::1]:9464`.
+fn listen_at(text: &str) -> Result<SocketAddr, &'static str> {
+    let port = text.strip_prefix("localhost").unwrap_or(text);
+    let port = match port.strip_prefix(':') {
+        Some(port) => port,
+        None if port.len() == text.len() => port,
+        None => text,
+    };
+    if let Ok(port) = port.parse::<u16>() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    text.parse()
+        .map_err(|_| "a port such as 9464, or an address with one such as 0.0.0.0:9464 is expected")
 }
 
 /// Which jobs' inputs are fetched first.
@@ -153,4 +181,33 @@ pub enum RadiometryArg {
     Reflectance,
     /// Digital numbers, as they stand in the files
     Dn,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_and_addresses_to_listen_at() {
+        for (text, address) in [
+            ("9464", "127.0.0.1:9464"),
+            (":9464", "127.0.0.1:9464"),
+            ("localhost:0", "127.0.0.1:0"),
+            ("0.0.0.0:9464", "0.0.0.0:9464"),
+            ("[::1]:9464", "[::1]:9464"),
+        ] {
+            assert_eq!(listen_at(text), Ok(address.parse().unwrap()), "{text}");
+        }
+        for text in [
+            "",
+            ":",
+            "localhost",
+            "localhost9464",
+            "70000",
+            "127.0.0.1",
+            "host:9464",
+        ] {
+            assert!(listen_at(text).is_err(), "{text}");
+        }
+    }
 }

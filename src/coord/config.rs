@@ -1,5 +1,6 @@
 //! What a run is asked to do, and why it may not begin.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct RunConfig<'a> {
     pub output: Output,
     /// What is to be recorded of it.
     pub record: Record,
+    /// Where its metrics are served.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Files that a run is recorded in.
@@ -88,6 +91,17 @@ pub enum RunError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The port of the metrics.
+    #[error(
+        "metrics cannot be served at {address}: {source}; {}",
+        way_out::of_io(source)
+    )]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The table.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -112,7 +126,7 @@ impl RunError {
     /// The exit code that fits.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            RunError::JobFile(_) | RunError::Usage(_) => ExitCode::Usage,
+            RunError::JobFile(_) | RunError::Usage(_) | RunError::Metrics { .. } => ExitCode::Usage,
             RunError::Store(error) => match error.kind() {
                 ErrorKind::Config => ExitCode::Usage,
                 ErrorKind::Local => ExitCode::Local,

@@ -59,7 +59,7 @@ impl Shared<'_> {
             Role::Worker => self.work(),
             Role::Uploader => self.upload(),
             Role::Server => self.serve(started),
-            Role::Coordinator | Role::Stranger | Role::Recorder => Ok(()),
+            Role::Coordinator | Role::Stranger | Role::Recorder | Role::Exporter => Ok(()),
         };
         match outcome {
             Ok(()) => 0,

@@ -7,6 +7,8 @@ mod config;
 mod dry;
 mod events;
 mod exit;
+mod exporter;
+mod exporting;
 mod forks;
 mod journal;
 mod json;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{stderr, stdout};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::plan::RasterFormulas;
@@ -32,6 +33,8 @@ pub struct NativeConfig {
     pub fresh: bool,
     /// What is to be recorded of the run.
     pub record: Record,
+    /// Where its metrics are served.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl NativeConfig {
@@ -72,5 +75,6 @@ where
         dry_run: false,
         output: Output::Text,
         record: config.record,
+        metrics: config.metrics,
     })
 }

@@ -15,11 +15,13 @@ use crate::sys::{command, fork};
 use crate::table::Table;
 use crate::task::StoreSettings;
 use crate::values::Role;
+use crate::watch::About;
 use crate::work::Scratch;
 
 use super::config::{RunConfig, RunError};
 use super::dry;
 use super::exit::ExitCode;
+use super::exporting::{self, Exporting};
 use super::forks::{ServerSpec, Shared};
 use super::journal::Journal;
 use super::observe::What;
@@ -51,8 +53,11 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         dry_run,
         output,
         record,
+        metrics,
     } = config;
     let begun_ns = now_ns();
+    // Before anything is made that would have to be taken back.
+    let listener = metrics.map(exporting::listen).transpose()?;
     let signals = Signals::open().map_err(RunError::system("signalfd"))?;
     survive_file_limits().map_err(RunError::system("sigaction"))?;
     let mut options = with_settings(store, &jobfile.store);
@@ -111,6 +116,14 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         let story = story(&shared, &place, synthetic);
         supervisor.start_recorder(record.open(story)?)?;
     }
+    supervisor.exporting = listener.map(|listener| {
+        let about = About {
+            store: place.clone(),
+            begun_unix: unix_now() as f64,
+            staging_limit: shared.jobfile.staging_limit,
+        };
+        Exporting::new(listener, about)
+    });
     supervisor.tell(What::Started {
         workers,
         store: place,
@@ -118,6 +131,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     let started = start(&mut supervisor, &segment);
     // Also when not all could be started: it ends those that were.
     let stopped = supervisor.watch(started);
+    supervisor.end_exporter()?;
     shared.scratch.remove();
     if !shared.jobfile.keep {
         staging.remove_scratch();
@@ -138,7 +152,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         seconds,
         workers,
         synthetic,
-        figures: supervisor.figures()?,
+        figures: shared.table.figures()?,
     };
     let summary = ending.summary()?;
     let written = if summary.never_began() {
@@ -168,6 +182,7 @@ fn open_staging(root: &Path) -> Result<Staging, StagingError> {
 /// Starts all processes.
 fn start(supervisor: &mut Supervisor<'_, '_>, segment: &Segment) -> Result<(), RunError> {
     let shared = supervisor.shared;
+    supervisor.start_exporter()?;
     if shared.server.is_some() {
         start_server(supervisor, segment)?;
     }

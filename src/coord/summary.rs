@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::table::{JobId, SlotId, Table, TableError};
+use crate::table::{Figures, JobId, SlotId, Table, TableError};
 use crate::task::{JobFile, Uploaded};
 use crate::values::{JobState, ObjectState, Verified};
 use crate::watch::{Tally, Why, job_result, why_job_failed};
@@ -177,14 +177,6 @@ pub(super) struct Ending<'a> {
     pub workers: usize,
     pub synthetic: bool,
     pub figures: Figures,
-}
-
-/// Sums over the downloaders of a run.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Figures {
-    pub bytes: u64,
-    pub requests: u64,
-    pub writing_ns: u64,
 }
 
 impl Ending<'_> {

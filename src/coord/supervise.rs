@@ -22,12 +22,12 @@ use super::children::{self, Children, Kid, ends_run};
 use super::config::{DEFAULT_GRACE, RunError};
 use super::events::happening;
 use super::exit::ExitCode;
+use super::exporting::Exporting;
 use super::forks::Shared;
 use super::journal::Journal;
 use super::observe::{Happening, Observer, Progress, What, is_detail};
 use super::overdue::Overdue;
 use super::postponed::Postponed;
-use super::summary::Figures;
 use crate::watch::Tally;
 
 /// How often the coordinator looks when nothing happens.
@@ -61,7 +61,6 @@ pub(super) struct Supervisor<'a, 'o> {
     ends: HashSet<u32>,
     /// Events that were lost until now.
     lost: u64,
-    figures_of_dead: Figures,
     deaths_without_progress: usize,
     progress_at: u64,
     unreachable: u64,
@@ -74,6 +73,8 @@ pub(super) struct Supervisor<'a, 'o> {
     finish_until: Option<Instant>,
     /// The end of a pipe by which the recorder is told how the run ended.
     pub recorder: Option<OwnedFd>,
+    /// Where metrics are served.
+    pub exporting: Option<Exporting>,
     told_at: f64,
 }
 
@@ -97,7 +98,6 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             seen: HashSet::new(),
             ends: HashSet::new(),
             lost: 0,
-            figures_of_dead: Figures::default(),
             deaths_without_progress: 0,
             progress_at: 0,
             unreachable: 0,
@@ -108,6 +108,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             grace: DEFAULT_GRACE,
             finish_until: None,
             recorder: None,
+            exporting: None,
             told_at: 0.0,
         }
     }
@@ -157,6 +158,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             self.children.end_strays();
             self.finish()?;
             self.postponed.let_go(&self.shared.table)?;
+            self.replace_exporter()?;
         }
         Ok(())
     }
@@ -241,6 +243,10 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             self.recorder_ended(kid.child.pid(), how);
             return Ok(());
         }
+        if kid.role == Role::Exporter {
+            self.exporter_ended(kid.child.pid(), how);
+            return Ok(());
+        }
         let table = &self.shared.table;
         let in_order = how == Ended::Exited(0);
         let finishing = self.finish_until.is_some();
@@ -254,7 +260,6 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             self.stop = Some(code);
             return Ok(());
         }
-        self.keep_figures(kid.child.pid())?;
         self.end_command_of(kid.child.pid())?;
         if kid.role == Role::Downloader {
             self.tally.downloader_died();
@@ -290,31 +295,6 @@ impl<'a, 'o> Supervisor<'a, 'o> {
         let processes = self.shared.table.processes()?;
         children::end_groups(processes.iter().filter(|p| p.pid == pid).map(|p| p.group));
         Ok(())
-    }
-
-    /// A dead process's record is given back, so its figures are kept here.
-    fn keep_figures(&mut self, pid: u32) -> Result<(), TableError> {
-        for process in self.shared.table.processes()? {
-            if process.pid == pid && process.role == Role::Downloader {
-                self.figures_of_dead.bytes += process.bytes;
-                self.figures_of_dead.requests += process.requests;
-                self.figures_of_dead.writing_ns += process.busy_ns;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sums over all downloaders, dead and alive.
-    pub fn figures(&self) -> Result<Figures, TableError> {
-        let mut figures = self.figures_of_dead;
-        for process in self.shared.table.processes()? {
-            if process.role == Role::Downloader {
-                figures.bytes += process.bytes;
-                figures.requests += process.requests;
-                figures.writing_ns += process.busy_ns;
-            }
-        }
-        Ok(figures)
     }
 
     pub fn drain(&mut self) -> Result<(), TableError> {
@@ -463,7 +443,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
 
     fn report(&mut self) {
         let at = now_ns().saturating_sub(self.begun_ns) as f64 / 1e9;
-        let bytes = self.figures().map_or(0, |f| f.bytes);
+        let bytes = self.shared.table.figures().map_or(0, |f| f.bytes);
         let planned = self.shared.table.phase().is_ok_and(|p| p >= Phase::Planned);
         let workers = self.shared.workers;
         self.observer.progress(&Progress {

@@ -8,7 +8,7 @@ use super::error::{Result, TableError};
 /// "COTECTBL", little-endian.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"COTECTBL");
 /// Grows whenever the meaning of any byte changes.
-pub(crate) const VERSION: u64 = 6;
+pub(crate) const VERSION: u64 = 7;
 
 /// Bytes of a slot, and of a job's and a process's record: one cache line.
 pub(crate) const LINE: u64 = 64;
@@ -58,8 +58,12 @@ pub(crate) mod header {
     pub const EVENTS_HEAD: u64 = 704;
     pub const UPLOADS_BELL: u64 = 768;
     pub const UPLOADS_SLEEPERS: u64 = 776;
+    /// Requests that were tried again.
+    pub const RETRIES: u64 = 832;
+    /// What the records of dead processes said when they were given back: see `figures`.
+    pub const GONE: u64 = 840;
     /// The first byte after the fixed words: the bits of the sets' pieces.
-    pub const END: u64 = 832;
+    pub const END: u64 = 896;
 }
 
 /// What is handed out in order, one after the other.

@@ -33,6 +33,7 @@ mod details;
 mod ended;
 mod error;
 mod etag;
+mod figures;
 mod grains;
 mod handle;
 mod inputs;
@@ -53,6 +54,7 @@ mod view;
 mod wait;
 
 pub use error::{Result, TableError};
+pub use figures::Figures;
 pub use handle::Table;
 pub use jobs::{JobClaim, JobId, JobSpec};
 pub use objects::{ObjectClaim, ObjectSpec, SlotId};

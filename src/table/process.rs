@@ -181,10 +181,25 @@ impl Table {
             head.compare_exchange(seen, without_role, Ordering::SeqCst, Ordering::SeqCst)
                 .is_ok()
         };
-        Ok(mine
-            && identity
-                .compare_exchange(id, 0, Ordering::SeqCst, Ordering::SeqCst)
-                .is_ok())
+        if !mine {
+            return Ok(false);
+        }
+        // Nobody changes the figures of the dead, and the next holder sets them to 0.
+        let role = Role::from_bits(seen as u8);
+        let figures = self.figures_in(owner.index())?;
+        let freed = identity
+            .compare_exchange(id, 0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok();
+        if let (true, Some(role)) = (freed, role) {
+            self.keep_figures(role, figures)?;
+        }
+        Ok(freed)
+    }
+
+    /// Bytes, requests and nanoseconds in a record.
+    fn figures_in(&self, index: u32) -> Result<[u64; 3]> {
+        let get = |field| Ok::<u64, TableError>(self.field(index, field)?.load(Ordering::Relaxed));
+        Ok([get(BYTES)?, get(REQUESTS)?, get(BUSY_NS)?])
     }
 
     /// Who holds a record, with its pid and start time and its role; `None` if nobody does.
@@ -212,16 +227,15 @@ impl Table {
             let Some((owner, id, role)) = self.holder(index)? else {
                 continue;
             };
-            let get =
-                |field| Ok::<u64, TableError>(self.field(index, field)?.load(Ordering::Relaxed));
+            let [bytes, requests, busy_ns] = self.figures_in(index)?;
             all.push(ProcessView {
                 owner,
                 role: Role::from_bits(role).unwrap_or(Role::Stranger),
                 pid: pid_of(id),
-                group: get(GROUP)? as u32,
-                bytes: get(BYTES)?,
-                requests: get(REQUESTS)?,
-                busy_ns: get(BUSY_NS)?,
+                group: self.field(index, GROUP)?.load(Ordering::Relaxed) as u32,
+                bytes,
+                requests,
+                busy_ns,
             });
         }
         Ok(all)

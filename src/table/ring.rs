@@ -118,6 +118,7 @@ impl Table {
 
     /// Notes that a request for a slot is tried again.
     pub fn retried(&self, slot: super::SlotId, fault: crate::values::Fault) -> Result<()> {
+        self.count_retry()?;
         self.emit(EventKind::Retry, slot.0, fault.to_bits().into())
     }
 }

@@ -20,6 +20,8 @@ pub enum Role {
     Uploader = 7,
     /// Reads the events and writes what is to be seen of them.
     Recorder = 8,
+    /// Answers with how the run stands, in the format of Prometheus.
+    Exporter = 9,
 }
 
 impl Role {
@@ -35,6 +37,7 @@ impl Role {
             Stranger,
             Uploader,
             Recorder,
+            Exporter,
         ]
         .into_iter()
         .find(|r| *r as u8 == bits)
@@ -51,6 +54,7 @@ impl Role {
             Role::Stranger => "stranger",
             Role::Uploader => "uploader",
             Role::Recorder => "recorder",
+            Role::Exporter => "exporter",
         }
     }
 }

@@ -19,7 +19,7 @@ pub fn of_io(error: &Error) -> &'static str {
         ErrorKind::NotFound => "check that it is there",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "check its permissions",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there",
-        ErrorKind::AddrInUse => "choose another port",
+        ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable => "choose another address or port",
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
             "see what stands there"
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::sys::clock::now_ns;
 use crate::sys::proc;
 use crate::table::{EventReader, JobId, Phase, ProcessView, SlotId, Table, TableError};
-use crate::values::{EventKind, JobState, ObjectState, Role};
+use crate::values::{EventKind, Fault, JobState, ObjectState, Role};
 
 use super::failed::{job_result, why_job_failed};
 use super::find::Found;
@@ -34,6 +34,10 @@ pub struct Look {
     pub bytes: Bytes,
     /// Jobs by state.
     pub jobs: Jobs,
+    /// What was done until now, also by processes that have died.
+    pub totals: Totals,
+    /// How many objects and jobs failed, by fault.
+    pub faults: Vec<Faults>,
     /// The processes of the run.
     pub processes: Vec<Process>,
     /// Objects being fetched, those first that are longest on their way; 200 at most.
@@ -64,12 +68,44 @@ pub struct Objects {
 pub struct Bytes {
     /// Of all objects.
     pub total: u64,
+    /// Of those to be fetched.
+    pub wanted: u64,
+    /// Of those being fetched.
+    pub fetching: u64,
     /// Of those in staging.
     pub ready: u64,
+    /// Of those given up.
+    pub failed: u64,
+    /// Of those removed from staging.
+    pub evicted: u64,
     /// That came from the store.
     pub fetched: u64,
     /// That come in a second, since the last look; over the whole run at the first.
     pub per_second: f64,
+}
+
+/// What was done until now.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Totals {
+    /// Requests that the store has answered.
+    pub requests: u64,
+    /// Requests that were tried again.
+    pub retries: u64,
+    /// Seconds in which the downloader wrote to staging.
+    pub writing_seconds: f64,
+    /// Seconds in which workers ran jobs, summed over the workers; of jobs that have ended.
+    pub working_seconds: f64,
+}
+
+/// How many failed of one fault.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Faults {
+    /// `object` or `job`.
+    pub what: &'static str,
+    /// The fault's name.
+    pub fault: &'static str,
+    /// How many.
+    pub count: u64,
 }
 
 /// Jobs by state.
@@ -142,6 +178,21 @@ pub struct Failure {
     pub way_out: &'static str,
 }
 
+/// Counts a fault.
+fn count(faults: &mut Vec<Faults>, what: &'static str, fault: Option<Fault>) {
+    let Some(fault) = fault.map(|fault| fault.code.name()) else {
+        return;
+    };
+    match (faults.iter_mut()).find(|one| one.what == what && one.fault == fault) {
+        Some(one) => one.count += 1,
+        None => faults.push(Faults {
+            what,
+            fault,
+            count: 1,
+        }),
+    }
+}
+
 /// Looks at a run again and again.
 pub struct Watcher {
     table: Table,
@@ -196,7 +247,14 @@ impl Watcher {
         for process in self.table.processes()? {
             look.processes.push(self.process(&process, &running, now));
         }
-        let fetched = look.processes.iter().map(|p| p.bytes).sum();
+        let figures = self.table.figures()?;
+        look.totals = Totals {
+            requests: figures.requests,
+            retries: figures.retries,
+            writing_seconds: figures.writing_ns as f64 / 1e9,
+            working_seconds: figures.working_ns as f64 / 1e9,
+        };
+        let fetched = figures.bytes;
         let (since, before) = self
             .last
             .replace((now, fetched))
@@ -205,6 +263,11 @@ impl Watcher {
         look.bytes.fetched = fetched;
         look.bytes.per_second = fetched.saturating_sub(before) as f64 / seconds;
         Ok(look)
+    }
+
+    /// The table, for whoever wants to know more of it.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
     }
 
     fn phase(&self) -> Result<&'static str, TableError> {
@@ -262,6 +325,7 @@ impl Watcher {
                 JobState::Uploading => look.jobs.uploading += 1,
                 JobState::Failed => {
                     look.jobs.failed += 1;
+                    count(&mut look.faults, "job", self.table.job_fault(job)?);
                     if look.failures.len() < SHOWN {
                         look.failures.extend(self.failed_job(job)?);
                     }
@@ -292,25 +356,27 @@ impl Watcher {
                 continue;
             };
             let size = self.table.size(slot)?;
-            look.objects.total += 1;
-            look.bytes.total = look.bytes.total.saturating_add(size);
+            let (objects, bytes) = (&mut look.objects, &mut look.bytes);
+            let (objects_in, bytes_in) = match state {
+                ObjectState::Wanted => (&mut objects.wanted, &mut bytes.wanted),
+                ObjectState::Fetching => (&mut objects.fetching, &mut bytes.fetching),
+                ObjectState::Ready => (&mut objects.ready, &mut bytes.ready),
+                ObjectState::Failed => (&mut objects.failed, &mut bytes.failed),
+                ObjectState::Evicted => (&mut objects.evicted, &mut bytes.evicted),
+            };
+            *objects_in += 1;
+            *bytes_in = bytes_in.saturating_add(size);
+            objects.total += 1;
+            bytes.total = bytes.total.saturating_add(size);
             match state {
-                ObjectState::Wanted => look.objects.wanted += 1,
-                ObjectState::Fetching => {
-                    look.objects.fetching += 1;
-                    look.fetching.push(self.fetching(slot, size, now)?);
-                }
-                ObjectState::Ready => {
-                    look.objects.ready += 1;
-                    look.bytes.ready = look.bytes.ready.saturating_add(size);
-                }
+                ObjectState::Fetching => look.fetching.push(self.fetching(slot, size, now)?),
                 ObjectState::Failed => {
-                    look.objects.failed += 1;
+                    count(&mut look.faults, "object", self.table.object_fault(slot)?);
                     if look.failures.len() < SHOWN {
                         look.failures.extend(self.failed_object(slot)?);
                     }
                 }
-                ObjectState::Evicted => look.objects.evicted += 1,
+                ObjectState::Wanted | ObjectState::Ready | ObjectState::Evicted => {}
             }
         }
         look.fetching

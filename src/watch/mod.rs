@@ -4,16 +4,20 @@
 
 mod chrome;
 mod chronicle;
+mod exporter;
 mod failed;
 mod find;
 mod lanes;
 mod look;
+mod metrics;
 mod recorder;
 mod tally;
 mod trace;
 
+pub use exporter::export;
 pub use failed::{Why, job_result, why_job_failed};
 pub use find::{Found, runs};
-pub use look::{Bytes, Failure, Fetching, Jobs, Look, Objects, Process, Watcher};
+pub use look::{Bytes, Failure, Faults, Fetching, Jobs, Look, Objects, Process, Totals, Watcher};
+pub use metrics::{About, Metrics};
 pub use recorder::{Ending, RecordError, Recording, can_be_written, record};
 pub use tally::Tally;

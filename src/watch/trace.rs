@@ -255,7 +255,7 @@ impl<W: Write> Trace<W> {
             Role::Downloader => 2,
             Role::Worker => 3,
             Role::Uploader => 4,
-            Role::Server | Role::Stranger | Role::Recorder => 5,
+            Role::Server | Role::Stranger | Role::Recorder | Role::Exporter => 5,
         };
         self.chrome
             .process(pid, &name, place * 1000 + u32::from(process))?;

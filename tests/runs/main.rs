@@ -4,6 +4,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/exposition.rs"]
+mod exposition;
 #[path = "../common/gate.rs"]
 mod gate;
 #[path = "../getin/mod.rs"]
@@ -28,6 +30,7 @@ mod keeper;
 mod landed;
 mod limited;
 mod loudness;
+mod metrics;
 mod mistakes;
 mod order;
 mod parameters;

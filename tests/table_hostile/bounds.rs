@@ -135,7 +135,7 @@ fn a_set_without_an_end() {
     // Memory for the set's pieces first: each has its bit in the header.
     let header = victim.place("header");
     victim.raw.back(set.start, set.end - set.start).unwrap();
-    victim.fill(832..header.end, u64::MAX);
+    victim.fill(896..header.end, u64::MAX);
     victim.fill(set, 1 | 7 << 32);
     ends(move || {
         let told = victim.table.find_object("b").unwrap_err().to_string();
@@ -184,7 +184,7 @@ fn an_event_ring_from_the_future() {
     });
     victim.object("a");
     // Whichever of the header's words counts the events: all that can be large are.
-    for at in (384..832).step_by(8) {
+    for at in (384..896).step_by(8) {
         victim.set(at, u64::MAX - 5);
     }
     ends(move || {

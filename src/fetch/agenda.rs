@@ -5,7 +5,7 @@
 //! events. Where events were lost, so are the costs of those jobs, and the states of those that
 //! have begun are looked at.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::schedule::{Agenda, Next, Order, Room};
 use crate::table::{EventReader, JobId, SlotId, Table, TableError};
@@ -48,6 +48,11 @@ pub(super) struct Upcoming {
     begun_bytes: u64,
     /// Wanted besides its jobs, and waits for room.
     kept_back: Option<SlotId>,
+    /// The inputs of the job that has begun last, if it runs while they land: they come side by
+    /// side.
+    together: HashSet<SlotId>,
+    /// Those of them that were not begun.
+    to_gather: HashSet<SlotId>,
 }
 
 /// No part is made smaller for the sake of a job that is waited for.
@@ -86,6 +91,8 @@ impl Upcoming {
             workers: config.workers,
             begun_bytes: 0,
             kept_back: None,
+            together: HashSet::new(),
+            to_gather: HashSet::new(),
         })
     }
 
@@ -161,10 +168,16 @@ impl Upcoming {
                     if let Some(limited) = &mut self.limited {
                         limited.admit(table, landed, &mut self.agenda, job)?;
                     }
-                    table.start_at_once(job)?;
+                    let at_once = table.start_at_once(job)?;
                     self.begun_bytes = 0;
+                    self.together.clear();
+                    self.to_gather.clear();
                     for slot in table.job_inputs(job)? {
                         self.begun_bytes = self.begun_bytes.saturating_add(table.size(slot)?);
+                        if at_once && table.object_state(slot)? == Some(ObjectState::Wanted) {
+                            self.together.insert(slot);
+                            self.to_gather.insert(slot);
+                        }
                     }
                 }
                 Next::Recycle(slots) => {
@@ -193,6 +206,29 @@ impl Upcoming {
             true => share(self.begun_bytes, usual, connections),
             false => usual,
         })
+    }
+
+    /// Whether inputs of a job that runs while they land are still to be begun, so that their
+    /// parts can be given out in turns.
+    pub fn gathers(&self) -> bool {
+        !self.to_gather.is_empty()
+    }
+
+    /// An object is begun.
+    pub fn begun(&mut self, slot: SlotId) {
+        self.to_gather.remove(&slot);
+    }
+
+    /// Nothing more is there to be begun; whether something was awaited.
+    pub fn stop_gathering(&mut self) -> bool {
+        let awaited = self.gathers();
+        self.to_gather.clear();
+        awaited
+    }
+
+    /// Whether an object's parts are given out in turns with others.
+    pub fn takes_turns(&self, slot: SlotId) -> bool {
+        self.together.contains(&slot)
     }
 
     /// An object was begun, and will be compared with its product's manifest.

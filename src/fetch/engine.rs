@@ -361,9 +361,9 @@ impl Engine {
                 true => usual,
                 false => queue.upcoming.part_bytes(&self.table, usual, connections)?,
             };
-            let part = queue.cut(bytes);
-            if part.is_some() {
-                return Ok(part);
+            let gathers = queue.upcoming.gathers() && queue.len() < UNDER_WAY;
+            if !gathers && let Some(part) = queue.cut(bytes) {
+                return Ok(Some(part));
             }
             if queue
                 .len()
@@ -376,6 +376,7 @@ impl Engine {
             let (root, tree) = (&self.config.staging, &self.config.tree);
             match queue.begin_next(&self.table, root, tree)? {
                 Next::Begun => {}
+                Next::Nothing if queue.upcoming.stop_gathering() => {}
                 Next::Nothing => {
                     self.starved.set(true);
                     self.bell.hungry();

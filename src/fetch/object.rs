@@ -119,6 +119,11 @@ impl Object {
         Some(part)
     }
 
+    /// The share of it that is neither landed nor given out.
+    pub fn left(&self) -> f64 {
+        self.gaps.borrow().bytes() as f64 / self.size.max(1) as f64
+    }
+
     /// Whether there is more to give out.
     pub fn has_more(&self) -> bool {
         !self.gaps.borrow().is_empty()

@@ -30,6 +30,11 @@ impl Gaps {
         self.0.is_empty()
     }
 
+    /// Bytes that are left.
+    pub fn bytes(&self) -> u64 {
+        self.0.iter().map(|gap| gap.len()).sum()
+    }
+
     pub fn clear(&mut self) {
         self.0.clear();
     }

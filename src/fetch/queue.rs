@@ -97,18 +97,33 @@ impl Queue {
 
     /// The next part of an object that was begun.
     pub fn cut(&mut self, bytes: u64) -> Option<Rc<Part>> {
-        while let Some(object) = self.cutting.front() {
+        while let Some(at) = self.whose_turn() {
+            let object = &self.cutting[at];
             let part = object
                 .cut(bytes)
                 .map(|range| Rc::new(Part::new(Rc::clone(object), range)));
             if !object.has_more() {
-                self.cutting.pop_front();
+                self.cutting.remove(at);
             }
             if part.is_some() {
                 return part;
             }
         }
         None
+    }
+
+    /// The object that the next part comes from: the first, or of the inputs of a job that runs
+    /// while they land, the one that is furthest behind.
+    fn whose_turn(&self) -> Option<usize> {
+        let first = self.cutting.front()?;
+        if !self.upcoming.takes_turns(first.claim.slot) {
+            return Some(0);
+        }
+        let all = self.cutting.iter().enumerate();
+        let turns = all.filter(|(_, object)| self.upcoming.takes_turns(object.claim.slot));
+        // Of several that are equally far the first.
+        let behind = turns.rev().max_by(|a, b| a.1.left().total_cmp(&b.1.left()));
+        behind.map(|(at, _)| at)
     }
 
     /// Gives an object's parts out once more, before all others.
@@ -124,6 +139,7 @@ impl Queue {
         tree: &Tree,
     ) -> Result<Next, TableError> {
         while let Some(slot) = self.upcoming.next(table, &mut self.landed)? {
+            self.upcoming.begun(slot);
             let Some(claim) = table.claim_object(slot)? else {
                 self.upcoming.slot_ended(slot);
                 continue;

@@ -73,6 +73,41 @@ fn a_formula_gives_the_same_result_also_when_bytes_come_wrong_first() {
     assert!(said.contains("\"fault\":\"corrupt\""), "{said}");
 }
 
+/// In which order the parts of two objects were asked for, as the places at which it changes from
+/// one to the other.
+fn changes(start: &str) -> usize {
+    let sandbox = Sandbox::new();
+    for name in ["one", "two"] {
+        sandbox.object("bucket", &format!("p/{name}"), vec![0; 48 << 20]);
+    }
+    sandbox.job_file(&format!(
+        "[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\nobjects = [\"*\"]\noutput = \"\"\nrun = [\"true\"]\nstart = \"{start}\"\n"
+    ));
+    let coord = sandbox.coord().serve();
+    coord
+        .args(["--trace", "trace.json", "--connections", "1"])
+        .expect(0);
+    let trace = fs::read_to_string(sandbox.path("trace.json")).unwrap();
+    let trace: Vec<serde_json::Value> = serde_json::from_str(&trace).unwrap();
+    let mut parts: Vec<(u64, &str)> = trace
+        .iter()
+        .filter(|event| event["cat"] == "part")
+        .map(|part| {
+            let key = part["args"]["key"].as_str().unwrap();
+            ((part["ts"].as_f64().unwrap() * 1e3) as u64, key)
+        })
+        .collect();
+    parts.sort_unstable();
+    assert!(parts.len() >= 4, "too few parts: {parts:?}");
+    parts.windows(2).filter(|two| two[0].1 != two[1].1).count()
+}
+
+#[test]
+fn inputs_of_a_job_that_has_begun_come_side_by_side() {
+    assert_eq!(changes("ready"), 1);
+    assert!(changes("at-once") >= 3);
+}
+
 /// Not a test of its own: started by a run as its processor before its input is there.
 #[test]
 fn as_an_early_processor() {

@@ -20,6 +20,7 @@ struct Strip {
     means: Vec<f64>,
     /// A limit that changed at these times.
     limit: Vec<(f64, f64)>,
+    is_count: bool,
     label: fn(f64) -> String,
 }
 
@@ -31,7 +32,12 @@ impl Strip {
 
     fn draw(&self, axis: &TimeAxis, top: f64) -> Markup {
         let most = self.most();
-        let step = nice(most / 2.0);
+        // A line for each 40 units or so; what is counted has no halves.
+        let step = nice(most / (self.height / 40.0).round().max(1.0));
+        let step = match self.is_count {
+            true => step.ceil(),
+            false => step,
+        };
         let full = (most / step).ceil().max(1.0) * step;
         let bottom = top + self.height;
         let y = |value: f64| bottom - value / full * self.height;
@@ -149,6 +155,7 @@ pub fn network(story: &Story) -> Markup {
         height: 130.0,
         means: rates,
         limit: Vec::new(),
+        is_count: false,
         label: |rate| bytes(rate as u64),
     }];
     if !story.parts.is_empty() {
@@ -158,6 +165,7 @@ pub fn network(story: &Story) -> Markup {
             height: 70.0,
             means: connections,
             limit,
+            is_count: true,
             label: plain,
         });
     }
@@ -216,6 +224,7 @@ pub fn jobs(story: &Story) -> Markup {
         height,
         means,
         limit: Vec::new(),
+        is_count: true,
         label: plain,
     };
     let mut strips = vec![

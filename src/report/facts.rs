@@ -73,7 +73,7 @@ pub fn facts(story: &Story, figures: &Figures) -> Markup {
     html! {
         dl {
             @for (name, value, more) in rows {
-                div {
+                div.wide[["Store", "Results"].contains(&name)] {
                     dt { (name) }
                     dd {
                         bdi { (value) }

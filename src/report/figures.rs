@@ -1,8 +1,10 @@
 //! What is counted in a story, for all parts of the page.
 
-use crate::values::JobState;
+use std::collections::BTreeSet;
 
-use super::story::{JobSpan, Story};
+use crate::values::{JobState, Role};
+
+use super::story::{JobSpan, Story, WaitSpan};
 
 /// Counts and sums of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,4 +100,12 @@ impl JobSpan {
     pub fn has_failed(&self) -> bool {
         self.state == JobState::Failed
     }
+}
+
+/// The waits of processors. The planner waits, too, for what it has to read.
+pub fn waits_of_workers(story: &Story) -> impl Iterator<Item = (usize, &WaitSpan)> {
+    let workers = story.processes.iter().filter(|p| p.role == Role::Worker);
+    let workers: BTreeSet<u16> = workers.map(|process| process.number).collect();
+    let waits = story.waits.iter().enumerate();
+    waits.filter(move |(_, wait)| workers.contains(&wait.process))
 }

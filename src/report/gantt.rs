@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use crate::values::Role;
 use crate::values::human::{bytes, duration};
 
+use super::figures::waits_of_workers;
 use super::lanes::{self, Kind, Lane, Span};
 use super::story::Story;
 use super::svg::{LEFT, TimeAxis, WIDTH, chart, text};
@@ -103,7 +104,7 @@ fn legend(story: &Story) -> Vec<(Kind, &'static str)> {
     if story.jobs.iter().any(|job| fails(job, job.runs.len())) {
         kinds.push((Kind::Failed, "run that failed or was cut off (hatched)"));
     }
-    if !story.waits.is_empty() {
+    if waits_of_workers(story).next().is_some() {
         kinds.push((Kind::Waiting, "processor waits for data (upper third)"));
     }
     if story.jobs.iter().any(|job| job.upload.is_some()) {
@@ -166,7 +167,7 @@ fn workers(story: &Story) -> Vec<Lane> {
             });
         }
     }
-    for (item, wait) in story.waits.iter().enumerate() {
+    for (item, wait) in waits_of_workers(story) {
         if let Some(spans) = lanes.get_mut(&wait.process) {
             spans.push(Span {
                 from: wait.begun,

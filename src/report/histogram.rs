@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use crate::values::human::duration;
 
+use super::figures::waits_of_workers;
 use super::story::Story;
 use super::svg::{chart, line, num, text};
 use super::words::{count, number};
@@ -35,7 +36,9 @@ pub fn waits(story: &Story) -> Markup {
         .iter()
         .filter_map(|j| j.waited_for_a_worker())
         .collect();
-    let inside: Vec<f64> = story.waits.iter().map(|w| w.ended - w.begun).collect();
+    let inside: Vec<f64> = waits_of_workers(story)
+        .map(|(_, w)| w.ended - w.begun)
+        .collect();
     html! {
         h2 { "Waits" }
         p.soft { "How often something waited how long; each bar is about three times as long as the one before it." }

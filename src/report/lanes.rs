@@ -16,7 +16,7 @@ const WIDE: f64 = 3.0;
 /// So high can a bar be.
 const LEVELS: f64 = 8.0;
 /// Units that a character takes.
-const CHARACTER: f64 = 6.3;
+const CHARACTER: f64 = 7.2;
 
 /// What a span is; the order is that of drawing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

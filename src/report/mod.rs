@@ -14,6 +14,7 @@ mod replayed;
 mod story;
 mod svg;
 mod tables;
+mod thumbnail;
 mod verdict;
 mod whatif;
 mod words;

@@ -8,22 +8,20 @@ use base64::prelude::BASE64_STANDARD;
 use maud::{Markup, html};
 
 use super::story::Story;
+use super::thumbnail;
 use super::words::{count, shown};
 
-/// So many pictures, so many bytes of one, and of all together.
+/// So many pictures, bytes of a file, and bytes of all on the page.
 const PICTURES: usize = 24;
-const LARGEST: u64 = 1_500_000;
-const ALL: u64 = 4_000_000;
-
-/// What every PNG begins with.
-const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+const LARGEST: u64 = 20_000_000;
+const ALL: usize = 4_000_000;
 
 /// A picture that is shown.
 struct Picture<'a> {
     name: &'a str,
     file: String,
     data: String,
-    size: (u32, u32),
+    size: (usize, usize),
 }
 
 /// The quick-looks, evenly chosen where there are too many; nothing if there is none.
@@ -44,13 +42,13 @@ pub fn pictures(story: &Story) -> Markup {
     let wanted = all.len().min(PICTURES);
     for n in 0..wanted {
         let (name, path) = all[n * all.len() / wanted];
-        let Some(png) = read(path, LARGEST.min(ALL - bytes)) else {
+        let Some(small) = read(path).and_then(thumbnail::of) else {
             continue;
         };
-        let Some(size) = size(&png) else {
+        if bytes + small.png.len() > ALL {
             continue;
-        };
-        bytes += png.len() as u64;
+        }
+        bytes += small.png.len();
         shown_ones.push(Picture {
             name,
             file: path
@@ -58,8 +56,8 @@ pub fn pictures(story: &Story) -> Markup {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned(),
-            data: BASE64_STANDARD.encode(&png),
-            size,
+            data: BASE64_STANDARD.encode(&small.png),
+            size: (small.width, small.height),
         });
     }
     let left = all.len() - shown_ones.len();
@@ -83,23 +81,14 @@ pub fn pictures(story: &Story) -> Markup {
     }
 }
 
-/// A file of no more bytes than this.
-fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
+/// A file that is not too large.
+fn read(path: &Path) -> Option<Vec<u8>> {
     // To open what is no file may take for ever.
     if !std::fs::metadata(path).ok()?.is_file() {
         return None;
     }
     let file = std::fs::File::open(path).ok()?;
     let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= most).then_some(bytes)
-}
-
-/// Width and height of a PNG; `None` if it is none.
-fn size(png: &[u8]) -> Option<(u32, u32)> {
-    let number = |at: usize| Some(u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?));
-    if !png.starts_with(&SIGNATURE) || png.get(12..16)? != b"IHDR" {
-        return None;
-    }
-    Some((number(16)?, number(20)?))
+    file.take(LARGEST + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= LARGEST).then_some(bytes)
 }

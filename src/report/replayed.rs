@@ -39,6 +39,9 @@ impl NoReplay {
 /// # Errors
 /// Why that says nothing of this run.
 pub fn replay(story: &Story, figures: &Figures) -> Result<Replay, NoReplay> {
+    if story.jobs.iter().all(|job| job.runs.is_empty()) {
+        return Err(NoReplay::NothingRan);
+    }
     if story.lost > 0 {
         return Err(NoReplay::Lost);
     }
@@ -63,14 +66,10 @@ pub fn observed(story: &Story) -> Observed {
     };
     let objects: Vec<u64> = story.objects.iter().zip(&landed).map(bytes).collect();
     let waits = waits(story);
-    let ran = story
-        .jobs
-        .iter()
-        .enumerate()
-        .filter(|(_, job)| !job.runs.is_empty());
+    let ran = story.jobs.iter().filter(|job| !job.runs.is_empty());
     let mut ended = 0.0_f64;
     let mut jobs = Vec::new();
-    for (_, job) in ran {
+    for job in ran {
         let seconds = worked(job, &waits);
         ended = job.runs.iter().map(|run| run.ended).fold(ended, f64::max);
         jobs.push(Job {

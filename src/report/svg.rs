@@ -98,13 +98,13 @@ fn step(least: f64) -> f64 {
     round.unwrap_or_else(|| nice(least / 3600.0) * 3600.0)
 }
 
-/// The next of 1, 2 and 5 times a power of ten.
+/// The next of 1, 2, 2.5 and 5 times a power of ten.
 pub fn nice(least: f64) -> f64 {
     if !(least.is_finite() && least > 0.0) {
         return 1.0;
     }
     let power = 10_f64.powf(least.log10().floor());
-    let times = [1.0, 2.0, 5.0, 10.0];
+    let times = [1.0, 2.0, 2.5, 5.0, 10.0];
     let times = times.into_iter().find(|t| t * power >= least * 0.999_999);
     times.unwrap_or(10.0) * power
 }

@@ -142,7 +142,11 @@ fn connections(replay: &Replay) -> Option<String> {
     };
     let tried = |what_if: &WhatIf| number(&what_if.change).is_some_and(|n| n > now);
     if !replay.what_ifs.iter().any(tried) {
-        return None;
+        // Nothing came, or nothing is known.
+        let unclear = replay.network.is_some();
+        return unclear.then(|| {
+            "what more connections would have brought cannot be told from this run".to_owned()
+        });
     }
     Some(
         match best(replay, |change| number(change).filter(|n| *n > now)) {
@@ -175,7 +179,10 @@ fn labour(replay: &Replay, cores: usize) -> Option<String> {
         None => "more workers would have saved nothing".to_owned(),
         Some((n, saved, _)) => {
             let cores = match n > cores && cores > 0 {
-                true => format!(" with a core for each (there are {cores})"),
+                true => format!(
+                    ", if the {} could do that work",
+                    count(cores as u64, "core")
+                ),
                 false => String::new(),
             };
             format!(

@@ -7,6 +7,7 @@ use crate::schedule::replay::{Change, Replay, WhatIf};
 use crate::values::human::{bytes, duration};
 use crate::values::order::Order;
 
+use super::figures::waits_of_workers;
 use super::replayed::NoReplay;
 use super::story::Story;
 use super::verdict::is_rough;
@@ -81,7 +82,7 @@ fn row(story: &Story, replay: &Replay, what_if: &WhatIf) -> Markup {
             td { (name(what_if.change, replay)) }
             td.n { (duration(what_if.seconds)) }
             td { (saves) }
-            td { (remark(story, replay, what_if)) }
+            td.why { (remark(story, replay, what_if)) }
         }
     }
 }
@@ -110,7 +111,7 @@ fn remark(story: &Story, replay: &Replay, what_if: &WhatIf) -> String {
             replay.network.map_or(0, |network| network.most)
         ),
         Change::Workers(n) if story.cores > 0 && n > story.cores => {
-            format!("if there were {n} cores; there are {}", story.cores)
+            format!("if cores are no limit; there are {}", story.cores)
         }
         _ => String::new(),
     }
@@ -127,15 +128,11 @@ fn assumptions(story: &Story, replay: &Replay) -> Markup {
                 "the rate grew in proportion up to the {most} connections at work at once, so no limit of the network was seen"
             ),
             Growth::Full => format!(
-                "all together no more than {}, which did not grow any more up to the {most} connections at work at once",
-                rate(network.bandwidth)
-            ),
-            Growth::Less => format!(
-                "all together {} with {most} connections at work at once; it still grew, though less than in proportion, and the replay takes it for the limit",
+                "all together no more than {}, with up to {most} at work at once",
                 rate(network.bandwidth)
             ),
             Growth::Unknown => format!(
-                "{} with {most} at work all the time, so nothing is known of other numbers of connections",
+                "all together {}; whether more connections bring more cannot be told from this run",
                 rate(network.bandwidth)
             ),
         };
@@ -151,8 +148,8 @@ fn assumptions(story: &Story, replay: &Replay) -> Markup {
     if story.jobs.iter().any(|job| job.upload.is_some()) {
         unknown.push("uploads");
     }
-    if !story.waits.is_empty() {
-        unknown.push("processors that begin before their inputs are there");
+    if waits_of_workers(story).next().is_some() {
+        unknown.push("processors that wait for their inputs while they run");
     }
     html! {
         @if let Some(network) = network { p.soft { (network) } }

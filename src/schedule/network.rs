@@ -1,14 +1,20 @@
 //! What a network gives, from the parts that came through it: how fast one connection is, how
 //! fast all of them are together, and whether more would bring more.
+//!
+//! The model is that of the simulator: connections that bring bytes at the same time have equal
+//! shares of the bandwidth, and none more than it can have alone. What a part should have brought
+//! follows from how many others came beside it at each moment, so the limit is found from which
+//! the parts differ least, and it counts only if they differ clearly more from others.
 
 /// Concurrencies that were seen for less than this share of the time say nothing.
 const SEEN: f64 = 0.01;
-/// So much of the time says how fast a connection is among few.
-const FEW: f64 = 0.03;
-/// Each connection as fast as this share of what one among few had: the rate grew in proportion.
-const PROPORTIONAL: f64 = 0.85;
-/// So many times the rate of half the connections is no more than it.
-const SAME: f64 = 1.15;
+/// How much better one model must be than another: parts times the logarithm by which they differ
+/// less from it. Differences of neighbouring parts are alike, so it is more than chance needs.
+const CLEAR: f64 = 12.0;
+/// Limits that are tried are so many times apart.
+const STEP: f64 = 1.08;
+/// A limit at so much of the most connections is one that would have been seen.
+const INSIDE: f64 = 0.75;
 
 /// A request and its answer. Times are seconds on any clock.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +36,9 @@ pub struct Part {
 pub enum Growth {
     /// In proportion up to the most that were seen: what more would bring was not seen.
     Proportional,
-    /// It grew, but less than in proportion.
-    Less,
-    /// It no longer grew.
+    /// Up to a number below that, and no further.
     Full,
-    /// There was only one number of connections to be seen, or no part at all.
+    /// It cannot be told, because there were always about as many, or too few parts.
     Unknown,
 }
 
@@ -53,13 +57,6 @@ pub struct Network {
     pub most: usize,
 }
 
-/// Time and bytes with a number of connections bringing bytes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Level {
-    seconds: f64,
-    bytes: f64,
-}
-
 impl Network {
     /// The network through which these parts came; `None` if no bytes did.
     pub fn of(parts: &[Part]) -> Option<Network> {
@@ -67,38 +64,37 @@ impl Network {
         if came.is_empty() {
             return None;
         }
-        let levels = levels(&came);
-        let all: f64 = levels.iter().map(|level| level.seconds).sum();
-        let seen = |level: &Level| level.seconds >= SEEN * all && level.seconds > 0.0;
-        let most = levels.iter().rposition(seen).unwrap_or(1).max(1);
-        let bytes: f64 = came.iter().map(|part| part.bytes as f64).sum();
-        let mean_each = bytes / came.iter().map(transfer).sum::<f64>();
-        // The upper quarter of the concurrencies, what is next below it, and the lower half.
-        let enough = |group: &(f64, f64, f64)| group.1 >= SEEN * all;
-        let upper = (most * 3).div_ceil(4).max(1);
-        let high = together(&levels, upper, levels.len());
-        let low = together(&levels, 1, most / 2 + 1).filter(enough);
-        let next = together(&levels, (most / 2).max(1), upper).filter(enough);
-        let growth = match (high, low, next.or(low)) {
-            (Some((high, _, many)), Some((low, _, few)), Some((next, ..))) if most > 1 => {
-                match () {
-                    () if high / many >= PROPORTIONAL * low / few => Growth::Proportional,
-                    () if high <= SAME * next => Growth::Full,
-                    () => Growth::Less,
-                }
-            }
-            _ => Growth::Unknown,
+        let moves = moves(&came);
+        let seconds = seconds_at(&moves);
+        let all: f64 = seconds.iter().sum();
+        let most = seconds.iter().rposition(|at| *at >= SEEN * all);
+        let most = most.unwrap_or(1).max(1);
+        let free = Model::of(&came, &moves, f64::INFINITY);
+        let mut limited: Vec<Model> = Vec::new();
+        let mut knee = 1.0;
+        while knee < most as f64 * INSIDE {
+            limited.push(Model::of(&came, &moves, knee));
+            knee *= STEP;
+        }
+        let best = limited
+            .into_iter()
+            .min_by(|a, b| a.spread.total_cmp(&b.spread));
+        let clear = |worse: f64, better: f64| {
+            came.len() as f64 * (worse.max(1e-9) / better.max(1e-9)).ln() >= CLEAR
         };
-        let top = high.map_or(mean_each, |(rate, ..)| rate);
+        let (growth, model) = match best {
+            Some(best) if clear(free.spread, best.spread) => (Growth::Full, best),
+            Some(best) if clear(best.spread, free.spread) => (Growth::Proportional, free),
+            _ => (Growth::Unknown, free),
+        };
+        let bytes: f64 = came.iter().map(|part| part.bytes as f64).sum();
         Some(Network {
             bandwidth: match growth {
                 Growth::Proportional => f64::INFINITY,
-                _ => top,
+                Growth::Full => model.each * model.knee,
+                Growth::Unknown => bytes / all,
             },
-            per_connection: match growth {
-                Growth::Full | Growth::Less => each_among_few(&levels, all).max(top / most as f64),
-                Growth::Proportional | Growth::Unknown => mean_each,
-            },
+            per_connection: model.each,
             latency: latency(&came),
             growth,
             most,
@@ -106,19 +102,86 @@ impl Network {
     }
 }
 
-/// The most that one connection had, among however many there were.
-fn each_among_few(levels: &[Level], all: f64) -> f64 {
-    let groups = (1..levels.len()).filter_map(|most| together(levels, 1, most + 1));
-    let each = groups
-        .filter(|(_, seconds, _)| *seconds >= FEW * all)
-        .map(|(rate, _, busy)| rate / busy);
-    each.fold(0.0, f64::max)
+/// A network whose rate grows up to a number of connections.
+#[derive(Clone, Copy, Debug)]
+struct Model {
+    /// That number.
+    knee: f64,
+    /// Bytes per second of a connection up to there.
+    each: f64,
+    /// How far parts differ from it: the variance of the logarithm of what they brought.
+    spread: f64,
 }
 
-/// Seconds in which a part's bytes came.
-fn transfer(part: &Part) -> f64 {
-    let from = part.answered.unwrap_or(part.begun).min(part.ended);
-    (part.ended - from).max(1e-6)
+impl Model {
+    fn of(parts: &[Part], moves: &[Move], knee: f64) -> Model {
+        // Seconds of a connection for itself that each part had.
+        let mut had = vec![0.0; parts.len()];
+        let (mut now, mut sum, mut count) = (0.0, 0.0, 0_usize);
+        for step in moves {
+            if count > 0 {
+                sum += (step.at - now) * (knee / count as f64).min(1.0);
+            }
+            now = step.at;
+            if step.begins {
+                count += 1;
+                had[step.part] = -sum;
+            } else {
+                count = count.saturating_sub(1);
+                had[step.part] += sum;
+            }
+        }
+        let bytes = parts.iter().map(|part| part.bytes as f64);
+        let each = bytes.clone().sum::<f64>() / had.iter().sum::<f64>().max(1e-9);
+        let off = bytes
+            .zip(&had)
+            .map(|(bytes, had)| (bytes / had.max(1e-9)).ln());
+        let count = parts.len() as f64;
+        let mean = off.clone().sum::<f64>() / count;
+        let spread = off.map(|off| (off - mean).powi(2)).sum::<f64>() / count;
+        Model { knee, each, spread }
+    }
+}
+
+/// A part that begins to come, or has come.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    at: f64,
+    begins: bool,
+    part: usize,
+}
+
+/// All of them in the order of time; a part begins before it ends.
+fn moves(parts: &[Part]) -> Vec<Move> {
+    let mut moves = Vec::with_capacity(parts.len() * 2);
+    for (part, came) in parts.iter().enumerate() {
+        let from = came.answered.unwrap_or(came.begun);
+        let from = from.min(came.ended - 1e-6);
+        let step = |at, begins| Move { at, begins, part };
+        moves.extend([step(from, true), step(came.ended, false)]);
+    }
+    moves.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.begins.cmp(&b.begins)));
+    moves
+}
+
+/// Seconds with each number of parts coming.
+fn seconds_at(moves: &[Move]) -> Vec<f64> {
+    let mut seconds = vec![0.0; 2];
+    let (mut now, mut count) = (0.0, 0_usize);
+    for step in moves {
+        if count > 0 {
+            if seconds.len() <= count {
+                seconds.resize(count + 1, 0.0);
+            }
+            seconds[count] += step.at - now;
+        }
+        now = step.at;
+        match step.begins {
+            true => count += 1,
+            false => count = count.saturating_sub(1),
+        }
+    }
+    seconds
 }
 
 /// The mean seconds to the head of an answer; the slowest hundredth counts as the next does.
@@ -132,48 +195,6 @@ fn latency(parts: &[Part]) -> f64 {
     let place = (waited.len() * 99 / 100).min(waited.len() - 1);
     let most = waited[place];
     waited.iter().map(|w| w.min(most)).sum::<f64>() / waited.len() as f64
-}
-
-/// Time and bytes of each concurrency; a part's bytes came evenly.
-fn levels(parts: &[Part]) -> Vec<Level> {
-    let mut moves: Vec<(f64, f64)> = Vec::with_capacity(parts.len() * 2);
-    for part in parts {
-        let seconds = transfer(part);
-        let rate = part.bytes as f64 / seconds;
-        moves.push((part.ended - seconds, rate));
-        moves.push((part.ended, -rate));
-    }
-    moves.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut levels: Vec<Level> = Vec::new();
-    let (mut now, mut rate, mut count) = (f64::NEG_INFINITY, 0.0_f64, 0_usize);
-    for (at, change) in moves {
-        if count > 0 && at > now {
-            if levels.len() <= count {
-                levels.resize(count + 1, Level::default());
-            }
-            levels[count].seconds += at - now;
-            levels[count].bytes += (at - now) * rate.max(0.0);
-        }
-        now = at;
-        match change > 0.0 {
-            true => count += 1,
-            false => count = count.saturating_sub(1),
-        }
-        // What is left of rounding is no rate.
-        rate = if count == 0 { 0.0 } else { rate + change };
-    }
-    levels
-}
-
-/// Rate, seconds and mean concurrency of a range of levels.
-fn together(levels: &[Level], from: usize, to: usize) -> Option<(f64, f64, f64)> {
-    let (mut seconds, mut bytes, mut busy) = (0.0, 0.0, 0.0);
-    for (count, level) in levels.iter().enumerate().take(to).skip(from) {
-        seconds += level.seconds;
-        bytes += level.bytes;
-        busy += level.seconds * count as f64;
-    }
-    (seconds > 0.0).then(|| (bytes / seconds, seconds, busy / seconds))
 }
 
 #[cfg(test)]
@@ -217,10 +238,6 @@ mod tests {
         assert_eq!(network.growth, Growth::Full, "{network:?}");
         assert!((network.bandwidth / 7.3e6 - 1.0).abs() < 0.1, "{network:?}");
         assert!(network.per_connection > 3.5e6);
-        let mut parts = Vec::new();
-        line(&mut parts, 0.0, 2, 10, 2e6);
-        line(&mut parts, 20.0, 8, 10, 1e6);
-        assert_eq!(Network::of(&parts).unwrap().growth, Growth::Less);
     }
 
     #[test]

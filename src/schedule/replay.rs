@@ -270,10 +270,8 @@ impl Base<'_> {
         let Some(network) = self.network else {
             return Vec::new();
         };
-        let now = match self.pinned {
-            Some(pinned) => pinned,
-            None => network.most,
-        };
+        let later = self.setup.later.iter().map(|(_, connections)| *connections);
+        let now = later.fold(self.setup.connections, usize::max);
         let mut numbers = match network.growth {
             // Nothing is known of any other number.
             Growth::Unknown => Vec::new(),

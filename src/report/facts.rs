@@ -22,7 +22,7 @@ pub fn facts(story: &Story, figures: &Figures) -> Markup {
             most.map_or_else(|| "auto".to_owned(), |most| format!("auto, up to {most}"))
         }
     };
-    let overlap = match story.held_back.download > 0.0 {
+    let overlap = match story.held_back.download > 0.0 && figures.fetched > 0 {
         true => percent(story.held_back.hidden / story.held_back.download),
         false => "–".to_owned(),
     };
@@ -39,14 +39,20 @@ pub fn facts(story: &Story, figures: &Figures) -> Markup {
             "Downloaded",
             bytes(figures.fetched),
             match figures.staged > 0 {
-                true => format!("{} more were in staging", bytes(figures.staged)),
+                true => format!("{} were in staging", bytes(figures.staged)),
                 false => String::new(),
             },
         ),
         (
             "Rate",
-            format!("{}/s", bytes(figures.rate() as u64)),
-            format!("over {}", duration(figures.downloading)),
+            match figures.fetched {
+                0 => "–".to_owned(),
+                _ => format!("{}/s", bytes(figures.rate() as u64)),
+            },
+            match figures.fetched {
+                0 => String::new(),
+                _ => format!("over {}", duration(figures.downloading)),
+            },
         ),
         (
             "Connections",

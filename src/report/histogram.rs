@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::values::human::duration;
-
 use super::figures::waits_of_workers;
 use super::story::Story;
 use super::svg::{chart, line, num, text};
-use super::words::{count, number};
+use super::words::{count, lasted, number};
 
 /// Seconds at which bins end; the last one has no end.
 const EDGES: [f64; 14] = [
@@ -94,9 +92,9 @@ fn summary(waits: &[f64], what: &str) -> String {
     format!(
         "Time {what}: {}, half of them below {}, at most {}, {} together.",
         count(sorted.len() as u64, "wait"),
-        duration(sorted[sorted.len() / 2]),
-        duration(sorted[sorted.len() - 1]),
-        duration(all)
+        lasted(sorted[sorted.len() / 2]),
+        lasted(sorted[sorted.len() - 1]),
+        lasted(all)
     )
 }
 

@@ -109,7 +109,15 @@ pub fn count(n: u64, noun: &str) -> String {
 
 /// How long something took, where that is known.
 pub fn took(seconds: Option<f64>) -> String {
-    seconds.map_or_else(|| "–".to_owned(), |s| duration(s.max(0.0)))
+    seconds.map_or_else(|| "–".to_owned(), lasted)
+}
+
+/// How long something took; what took no time to speak of, but some, is not nothing.
+pub fn lasted(seconds: f64) -> String {
+    match seconds > 0.0 && seconds < 0.001 {
+        true => "under 1 ms".to_owned(),
+        false => duration(seconds.max(0.0)),
+    }
 }
 
 #[cfg(test)]

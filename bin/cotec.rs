@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{complain, completions, exit_code, get, ls, man, put, schema, stat};
+use commands::{complain, completions, exit_code, get, ls, man, put, schema, stat, wait};
 use cotec::cli::{Loudness, StoreArgs};
 use cotec::coord::Voice;
 use cotec::store::{Address, Environment, S3Store, StoreConfig, StoreError};
@@ -55,6 +55,8 @@ enum Command {
     Put(put::Args),
     /// Show a run as it goes on
     Stat(stat::Args),
+    /// Wait for inputs of a job, in its own command
+    Wait(wait::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print a man page, or write all of them
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Get(args) => get::run(args, &cli),
         Command::Put(args) => put::run(args, &cli),
         Command::Stat(args) => Ok(stat::run(args, &cli)),
+        Command::Wait(args) => Ok(wait::run(args, &cli)),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args, &cli),
         Command::Schema(args) => schema::run(args),

@@ -7,6 +7,7 @@ pub mod man;
 pub mod put;
 pub mod schema;
 pub mod stat;
+pub mod wait;
 
 use std::fmt::Display;
 use std::io::{Write, stderr};

@@ -235,3 +235,53 @@ fn states_of_a_job_that_starts_at_once() {
     assert_eq!(table.job_state(ordinary).unwrap(), Some(JobState::Waiting));
     assert!(table.finish_job(claim, Ok(())).unwrap());
 }
+
+#[test]
+fn a_shell_script_waits_for_the_inputs_that_it_needs() {
+    let (sandbox, keeper) = (Sandbox::new(), Keeper::new());
+    keeper.put("p/a.tif", item(b"first"));
+    let held = Item {
+        held_from: Some(0),
+        ..item(b"second")
+    };
+    keeper.put("p/b.tif", held);
+    // The first input while the second is held back; what is no input; a wait that is too short;
+    // then all.
+    let script = "cotec wait \"$2\" && cp \"$2\" first
+        cotec wait p/no 2> no; echo $? > codes
+        cotec wait --timeout 0 \"$3\" 2> late; echo $? >> codes
+        touch asked; cotec wait && cp \"$3\" \"$1\"";
+    let cotec = Path::new(env!("CARGO_BIN_EXE_cotec")).parent().unwrap();
+    let path = format!(
+        "{}:{}",
+        cotec.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    sandbox.job_file(&format!(
+        "[store]\nbucket = \"bucket\"\n[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\nobjects = [\"*\"]\noutput = \"t.out\"\nstart = \"at-once\"\nrun = [\"sh\", \"-c\", '''{script}''', \"sh\", \"{{out}}\", \"{{inputs}}\"]\n"
+    ));
+    let coord = keeper.use_by(sandbox.coord()).env("PATH", &path);
+    let running = coord.spawn();
+    until("the script to ask for all", || {
+        sandbox.path("asked").exists().then_some(())
+    });
+    let read = |name| fs::read_to_string(sandbox.path(name)).unwrap();
+    assert_eq!(
+        (read("first").as_str(), read("codes").as_str()),
+        ("first", "2\n1\n")
+    );
+    assert!(
+        read("no").contains("error: p/no is no input of the job t/p"),
+        "{}",
+        read("no")
+    );
+    assert!(
+        read("late").contains("error: p/b.tif: not there after 0 s"),
+        "{}",
+        read("late")
+    );
+    keeper.open();
+    let outcome = running.wait();
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(read("out/p/t.out"), "second");
+}

@@ -61,7 +61,7 @@ enum Command {
     Completions(completions::Args),
     /// Print a man page, or write all of them
     Man(man::Args),
-    /// Print the JSON Schema of job files, or of the records of `cotec-coord --json`
+    /// Print the JSON Schema of job files, or of the records of a run
     Schema(schema::Args),
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::store::Endpoint;
 use crate::sys::pidfd::Ended;
 use crate::sys::{death, fork, log};
 use crate::table::TableError;
@@ -124,6 +125,7 @@ impl Shared<'_> {
             pid: std::os::unix::process::parent_id(),
             table: PathBuf::from(&self.table_path),
             out: self.out.display().to_string(),
+            endpoint: Endpoint::of(&self.store).ok(),
             lives: true,
         };
         Ok(Metrics::new(Watcher::attach(&run)?, about))

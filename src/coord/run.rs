@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::fetch::{Staging, StagingError};
 use crate::report::Story;
-use crate::store::{Environment, Loopback, StoreConfig, StoreOptions};
+use crate::store::{Endpoint, Environment, Loopback, StoreConfig, StoreOptions};
 use crate::sys::clock::now_ns;
 use crate::sys::segment::Segment;
 use crate::sys::signals::{Signals, survive_file_limits};
@@ -89,7 +89,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         table.hold_jobs()?;
     }
     let table_path = table.path();
-    let announcement = announcement(&table_path, &out);
+    let announcement = announcement(&table_path, &out, &store);
     let segment = Segment::create(&announcement).map_err(RunError::system("shared segment"))?;
     command::adopt_orphans().map_err(RunError::system("PR_SET_CHILD_SUBREAPER"))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -241,16 +241,26 @@ fn story(shared: &Shared<'_>, place: &str, synthetic: bool) -> Story {
 }
 
 /// What other programs of this user read to find the run.
-fn announcement(table: &str, out: &Path) -> String {
+fn announcement(table: &str, out: &Path, store: &StoreConfig) -> String {
     let out = out.to_string_lossy();
-    serde_json::json!({
-        "schema": 1,
-        "pid": std::process::id(),
-        "table": table,
-        // A path too long for the segment is cut: the table is what matters.
-        "out": out.chars().take(300).collect::<String>(),
-    })
-    .to_string()
+    let line = |chars| {
+        serde_json::json!({
+            "schema": 1,
+            "pid": std::process::id(),
+            "table": table,
+            "out": out.chars().take(chars).collect::<String>(),
+            "endpoint": Endpoint::of(store).ok(),
+        })
+        .to_string()
+    };
+    // A path too long for the segment is cut: the table is what matters.
+    let lengths = [300, 100, 0].map(line);
+    let [longest, shorter, shortest] = lengths;
+    match (longest.len(), shorter.len()) {
+        (..Segment::LINE, _) => longest,
+        (_, ..Segment::LINE) => shorter,
+        _ => shortest,
+    }
 }
 
 fn absolute(scratch: Scratch, out: &Path) -> Result<Scratch, RunError> {

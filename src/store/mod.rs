@@ -44,7 +44,7 @@ mod tls;
 mod xml;
 
 pub use address::Address;
-pub use budget::{Budget, BudgetError, Lease, Turn};
+pub use budget::{Budget, BudgetError, Endpoint, EndpointUse, Lease, Turn};
 pub use config::{Addressing, Credentials, SignatureVersion, StoreConfig, StoreOptions};
 pub use endpoint::{EndpointProfile, EndpointSettings};
 pub use environment::Environment;

@@ -16,8 +16,6 @@ use super::proc;
 
 /// Bytes of the segment.
 const SIZE: usize = 4096;
-/// Bytes for the line; the events follow.
-const LINE: usize = 2048;
 
 /// The segment of a run; removed when the value that made it is dropped.
 pub struct Segment {
@@ -29,7 +27,13 @@ pub struct Started {
     event: Box<dyn EventImpl>,
 }
 
+/// Bytes for the line; the events follow.
+const LINE: usize = Segment::LINE;
+
 impl Segment {
+    /// A line is shorter than this, in bytes.
+    pub const LINE: usize = 2048;
+
     /// Makes the segment of this process's run and writes `line` into it.
     pub fn create(line: &str) -> io::Result<Segment> {
         let prefix = format!("cotec-{}-", rustix::process::geteuid().as_raw());

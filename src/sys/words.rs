@@ -6,7 +6,7 @@
 //! replaced, by one process at a time; what belongs to another user is refused.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -123,6 +123,22 @@ impl Words {
         // replaced under its name. All access is through atomics, and any bits are a valid u64.
         Some(unsafe { &*self.shm.as_ptr().cast::<AtomicU64>().add(index) })
     }
+}
+
+/// A copy of the words of a segment, as they are at about this moment; `None` where there is no
+/// segment of this user with `count` words. Nothing is made or changed.
+pub fn copy(name: &str, count: usize) -> Option<Vec<u64>> {
+    let path = Path::new(DIR).join(name);
+    if !matches!(look(&path, count), Ok(Found::Good(_))) {
+        return None;
+    }
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(nofollow).open(&path).ok()?;
+    let mut bytes = Vec::new();
+    file.take((count * 8) as u64).read_to_end(&mut bytes).ok()?;
+    let (words, _) = bytes.as_chunks::<8>();
+    (words.len() == count).then(|| words.iter().map(|word| u64::from_ne_bytes(*word)).collect())
 }
 
 /// Says what stands under the name, without following links.

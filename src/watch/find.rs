@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::store::Endpoint;
 use crate::sys::{proc, segment};
 
 /// A run that says of itself where it is.
@@ -15,6 +16,8 @@ pub struct Found {
     pub table: PathBuf,
     /// The directory of its results.
     pub out: String,
+    /// The endpoint that it downloads from, where it says so.
+    pub endpoint: Option<Endpoint>,
     /// Whether the coordinator lives. One that was killed is known until the next run begins.
     pub lives: bool,
 }
@@ -27,6 +30,8 @@ struct Line {
     table: PathBuf,
     #[serde(default)]
     out: String,
+    #[serde(default)]
+    endpoint: Option<Endpoint>,
 }
 
 /// All runs of this user, the newest last.
@@ -44,6 +49,7 @@ fn found(pid: u32, line: &str) -> Option<Found> {
         pid,
         table: line.table,
         out: line.out,
+        endpoint: line.endpoint,
         lives: proc::start_time(pid).is_some(),
     })
 }

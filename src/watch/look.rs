@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use crate::store::{Endpoint, EndpointProfile};
 use crate::sys::clock::now_ns;
 use crate::sys::proc;
 use crate::table::{EventReader, JobId, Phase, ProcessView, SlotId, Table, TableError};
@@ -38,6 +39,8 @@ pub struct Look {
     pub totals: Totals,
     /// How many objects and jobs failed, by fault.
     pub faults: Vec<Faults>,
+    /// The budget of the endpoint, where anything of it is limited.
+    pub endpoint: Option<EndpointLook>,
     /// The processes of the run.
     pub processes: Vec<Process>,
     /// Objects being fetched, those first that are longest on their way; 200 at most.
@@ -106,6 +109,23 @@ pub struct Faults {
     pub fault: &'static str,
     /// How many.
     pub count: u64,
+}
+
+/// What an endpoint allows, and what is in use. Limits that are absent are none.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndpointLook {
+    /// Host and port.
+    pub name: String,
+    /// What it allows this user, all runs on the machine together.
+    pub limits: EndpointProfile,
+    /// Connections that this run holds; counted only where they are limited.
+    pub connections: u64,
+    /// Connections that all runs on the machine hold.
+    pub connections_of_all: u64,
+    /// Processes that found no connection free a moment ago, of all runs.
+    pub waiting: u64,
+    /// Bytes that came this month, for all runs, where they are limited; at most the limit.
+    pub month: Option<u64>,
 }
 
 /// Jobs by state.
@@ -198,6 +218,7 @@ pub struct Watcher {
     table: Table,
     pid: u32,
     out: String,
+    endpoint: Option<Endpoint>,
     begun_ns: u64,
     reader: EventReader,
     /// When the objects under way were begun.
@@ -219,6 +240,7 @@ impl Watcher {
             table,
             pid: run.pid,
             out: run.out.clone(),
+            endpoint: run.endpoint.clone(),
             reader: EventReader::default(),
             begun: HashMap::new(),
             moved: HashMap::new(),
@@ -247,6 +269,7 @@ impl Watcher {
         for process in self.table.processes()? {
             look.processes.push(self.process(&process, &running, now));
         }
+        look.endpoint = self.endpoint(&look.processes);
         let figures = self.table.figures()?;
         look.totals = Totals {
             requests: figures.requests,
@@ -263,6 +286,25 @@ impl Watcher {
         look.bytes.fetched = fetched;
         look.bytes.per_second = fetched.saturating_sub(before) as f64 / seconds;
         Ok(look)
+    }
+
+    fn endpoint(&self, processes: &[Process]) -> Option<EndpointLook> {
+        let endpoint = self
+            .endpoint
+            .as_ref()
+            .filter(|e| !e.limits.is_unlimited())?;
+        let mut pids: Vec<u32> = processes.iter().map(|process| process.pid).collect();
+        pids.push(self.pid);
+        // Before anybody has used it there is nothing to look at.
+        let used = endpoint.used(&pids).unwrap_or_default();
+        Some(EndpointLook {
+            name: endpoint.name.clone(),
+            limits: endpoint.limits,
+            connections: used.connections_of,
+            connections_of_all: used.connections,
+            waiting: used.waiting,
+            month: used.month.or(endpoint.limits.bytes_per_month.map(|_| 0)),
+        })
     }
 
     /// The table, for whoever wants to know more of it.

@@ -15,7 +15,7 @@ use crate::table::{JobId, Table, TableError};
 use crate::values::JobState;
 
 use super::failed::job_result;
-use super::look::{Look, Watcher};
+use super::look::{EndpointLook, Look, Watcher};
 
 /// A look younger than this is shown again.
 const FRESH: Duration = Duration::from_millis(500);
@@ -91,6 +91,9 @@ impl Metrics {
         run(&mut page, look, &self.about);
         objects(&mut page, look, self.about.staging_limit);
         jobs(&mut page, look);
+        if let Some(look) = &look.endpoint {
+            endpoint(&mut page, look);
+        }
         page.families.push(self.durations.family());
         page.counter(
             "cotec_faults_total",
@@ -250,6 +253,40 @@ fn jobs(page: &mut Page<'_>, look: &Look) {
         "Seconds in which workers ran jobs, summed over all workers; of jobs that have ended.",
         vec![(Vec::new(), look.totals.working_seconds)],
     );
+}
+
+fn endpoint(page: &mut Page<'_>, endpoint: &EndpointLook) {
+    let limits = &endpoint.limits;
+    let one = |value: u64| vec![(Vec::new(), value as f64)];
+    if let Some(limit) = limits.connections {
+        page.gauge(
+            "cotec_endpoint_connections",
+            "Connections to the endpoint, held by this run and by all runs of the user on the \
+             machine.",
+            vec![
+                (vec![("holder", "run")], endpoint.connections as f64),
+                (vec![("holder", "all")], endpoint.connections_of_all as f64),
+            ],
+        );
+        page.gauge(
+            "cotec_endpoint_connections_limit",
+            "Connections that the endpoint allows; absent where there is no limit.",
+            one(limit.into()),
+        );
+    }
+    if let (Some(limit), Some(month)) = (limits.bytes_per_month, endpoint.month) {
+        page.gauge(
+            "cotec_endpoint_month_bytes",
+            "Bytes that came from the endpoint this month, for all runs of the user on the \
+             machine; absent where there is no limit.",
+            one(month),
+        );
+        page.gauge(
+            "cotec_endpoint_month_limit_bytes",
+            "Bytes that the endpoint allows in a month; absent where there is no limit.",
+            one(limit),
+        );
+    }
 }
 
 /// The families of a scrape.

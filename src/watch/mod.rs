@@ -17,7 +17,9 @@ mod trace;
 pub use exporter::export;
 pub use failed::{Why, job_result, why_job_failed};
 pub use find::{Found, runs};
-pub use look::{Bytes, Failure, Faults, Fetching, Jobs, Look, Objects, Process, Totals, Watcher};
+pub use look::{
+    Bytes, EndpointLook, Failure, Faults, Fetching, Jobs, Look, Objects, Process, Totals, Watcher,
+};
 pub use metrics::{About, Metrics};
 pub use recorder::{Ending, RecordError, Recording, can_be_written, record};
 pub use tally::Tally;

@@ -162,7 +162,14 @@ fn what_is_served_fits_the_records_of_the_run() {
 #[test]
 fn each_metric_is_documented_with_its_type() {
     let sandbox = sandbox();
-    let limited = ["--staging-limit", "1GiB"];
+    let limited = [
+        "--staging-limit",
+        "1GiB",
+        "--limit",
+        "connections=4",
+        "--limit",
+        "bytes_per_month=1000000",
+    ];
     let coord = sandbox.coord().serve().args(FLAGS).args(limited);
     let mut running = coord.spawn();
     let address = address(&mut running);

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::common::processes::{none_left, table, until};
 use crate::common::run::{Running, Sandbox};
+use crate::gate::Gate;
 use serde_json::Value;
 
 /// A run of three jobs, one of which fails, one of which goes on until there is a file `go`.
@@ -69,6 +70,8 @@ fn what_is_shown_is_how_the_run_stands() {
     assert_eq!(look["jobs"]["running"], 1, "{look}");
     assert_eq!(look["objects"]["ready"], 3, "{look}");
     assert_eq!(look["bytes"]["fetched"], 3000, "{look}");
+    // Of a directory that is served nothing is limited.
+    assert_eq!(look["endpoint"], Value::Null, "{look}");
     let failure = &look["failures"][0];
     assert_eq!(
         (&failure["name"], &failure["fault"]),
@@ -97,6 +100,57 @@ fn what_is_shown_is_how_the_run_stands() {
     assert_eq!(outcome.code, Some(1), "{outcome}");
     none_left(&sandbox);
     assert_eq!(stat(&[&pid, "--once"]).status.code(), Some(1), "it is over");
+}
+
+#[test]
+fn the_endpoints_budget_is_shown_where_something_is_limited() {
+    let sandbox = Sandbox::new();
+    for product in ["p1", "p2"] {
+        sandbox.object("b", &format!("{product}/x"), vec![b'x'; 1000]);
+    }
+    sandbox.job_file(
+        "[store]\nbucket = \"b\"\n[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\noutput = \"x\"\n\
+         run = [\"cp\", \"{inputs}\", \"{out}\"]\nobjects = [\"*\"]\n",
+    );
+    let gate = Gate::new(&sandbox.path("served"), &["GET /b/p2/x"]);
+    let limits = [
+        "--limit",
+        "connections=3",
+        "--limit",
+        "bytes_per_month=1000000",
+    ];
+    let coord = gate.use_by(sandbox.coord()).args(limits);
+    let running = coord.spawn();
+    gate.wait_until_held();
+    let pid = running.pid().to_string();
+    // The month is kept where the run keeps it.
+    let home = sandbox.path("");
+    let look = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cotec"));
+        command.args(["stat", &pid, "--once"]).args(args);
+        command.env("HOME", &home).env_remove("XDG_STATE_HOME");
+        command.output().unwrap()
+    };
+    let endpoint = until("the first object to be fetched", || {
+        let look = records(&look(&["--json"])).into_iter().next()?;
+        (look["bytes"]["fetched"] == 1000).then(|| look["endpoint"].clone())
+    });
+    assert_eq!(endpoint["name"], gate.url.trim_start_matches("http://"));
+    assert_eq!(endpoint["limits"]["connections"], 3, "{endpoint}");
+    assert_eq!(endpoint["limits"]["bytes_per_second"], Value::Null);
+    // The one that waits at the gate, and others as they come and go.
+    for who in ["connections", "connections_of_all"] {
+        let held = endpoint[who].as_u64().unwrap();
+        assert!((1..=3).contains(&held), "{endpoint}");
+    }
+    assert_eq!(endpoint["month"], 1000, "{endpoint}");
+    let lines = String::from_utf8(look(&[]).stdout).unwrap();
+    assert!(
+        lines.contains("/3 · ") && lines.contains(" by all runs · 1.0 kB of 1.0 MB this month"),
+        "{lines}"
+    );
+    gate.open();
+    assert_eq!(running.wait().code, Some(0));
 }
 
 #[test]

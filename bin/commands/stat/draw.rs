@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Gauge, Paragraph, Sparkline};
 
 use super::app::{App, Page};
-use super::text::{does, summary};
+use super::text::{does, endpoint, summary};
 
 /// Below so many columns there are no frames and no charts.
 const NARROW: u16 = 50;
@@ -21,7 +21,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
     let narrow = area.width < NARROW;
     let chart = if narrow || area.height < 18 { 0 } else { CHART };
     let [head, gauge, chart_area, list, keys] = Layout::vertical([
-        Constraint::Length(4),
+        Constraint::Length(4 + u16::from(app.look.endpoint.is_some())),
         Constraint::Length(u16::from(!narrow)),
         Constraint::Length(chart),
         Constraint::Min(1),
@@ -63,6 +63,7 @@ fn head(frame: &mut Frame<'_>, area: Rect, app: &App) {
     ]);
     let mut lines = vec![title];
     lines.extend(summary(look).map(Line::raw));
+    lines.extend(endpoint(look).map(Line::raw));
     frame.render_widget(Paragraph::new(lines), area);
 }
 
@@ -131,7 +132,7 @@ fn processes(app: &App) -> Vec<Line<'_>> {
             n => format!(" · {} fetched, {} requests", bytes(n), process.requests),
         };
         Line::styled(
-            format!("{:<10} {:>7}  {what}{fetched}", process.role, process.pid),
+            format!("{:<11} {:>7}  {what}{fetched}", process.role, process.pid),
             style,
         )
     });
@@ -178,7 +179,8 @@ fn keys(frame: &mut Frame<'_>, area: Rect, app: &App) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cotec::watch::{Failure, Fetching, Look, Process};
+    use cotec::store::EndpointProfile;
+    use cotec::watch::{EndpointLook, Failure, Fetching, Look, Process};
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
@@ -283,6 +285,30 @@ mod tests {
             "{text}"
         );
         assert!(!press(&mut app, "q"));
+    }
+
+    #[test]
+    fn the_endpoints_budget_stands_below_the_jobs() {
+        let mut app = app();
+        assert!(!screen(&app, 100, 30).contains("connections"));
+        app.look.endpoint = Some(EndpointLook {
+            name: "s3.example.org:443".into(),
+            limits: EndpointProfile {
+                connections: Some(4),
+                bytes_per_month: Some(12_000_000_000_000),
+                requests_per_minute: Some(2000),
+                ..EndpointProfile::default()
+            },
+            connections: 2,
+            connections_of_all: 3,
+            waiting: 0,
+            month: Some(5_000_000_000),
+        });
+        let text = screen(&app, 120, 30);
+        let line = "connections 2/4 · 3 by all runs · 5.0 GB of 12.0 TB this month · at most 2000 \
+                    requests a minute · s3.example.org:443";
+        assert!(text.contains(line), "{text}");
+        assert!(screen(&app, 20, 24).contains("connections 2/4"));
     }
 
     #[test]

@@ -48,6 +48,35 @@ pub fn summary(look: &Look) -> [String; 3] {
     [objects, how_much, jobs]
 }
 
+/// How much of the endpoint's budget is in use; what is in use first, for narrow terminals.
+pub fn endpoint(look: &Look) -> Option<String> {
+    let endpoint = look.endpoint.as_ref()?;
+    let limits = &endpoint.limits;
+    let mut parts = Vec::new();
+    if let Some(allowed) = limits.connections {
+        parts.push(format!("connections {}/{allowed}", endpoint.connections));
+        parts.push(format!("{} by all runs", endpoint.connections_of_all));
+        if endpoint.waiting > 0 {
+            parts.push(format!("{} waiting", endpoint.waiting));
+        }
+    }
+    if let (Some(used), Some(allowed)) = (endpoint.month, limits.bytes_per_month) {
+        let (used, allowed) = (bytes(used), bytes(allowed));
+        parts.push(format!("{used} of {allowed} this month"));
+    }
+    if let Some(n) = limits.requests_per_minute {
+        parts.push(format!("at most {n} requests a minute"));
+    }
+    if let Some(n) = limits.bytes_per_second {
+        parts.push(format!("at most {}/s", bytes(n)));
+    }
+    if let Some(n) = limits.bytes_per_connection {
+        parts.push(format!("at most {}/s on each", bytes(n)));
+    }
+    parts.push(printable(&endpoint.name));
+    Some(parts.join(" · "))
+}
+
 /// All that a person needs of a look, in lines.
 pub fn lines(look: &Look) -> String {
     let [objects, bytes_text, jobs] = summary(look);
@@ -58,6 +87,9 @@ pub fn lines(look: &Look) -> String {
         duration(look.seconds),
         printable(&look.out)
     );
+    if let Some(line) = endpoint(look) {
+        text.push_str(&format!("  {line}\n"));
+    }
     for process in &look.processes {
         let what = does(process);
         text.push_str(&format!("  {} {}: {what}\n", process.role, process.pid));

@@ -70,9 +70,13 @@ impl Who {
         Who(pid | start << PID_BITS | (number % NUMBERS) << (PID_BITS + START_BITS))
     }
 
+    fn pid(self) -> u32 {
+        (self.0 & ((1 << PID_BITS) - 1)) as u32
+    }
+
     pub fn lives(self) -> bool {
-        let pid = (self.0 & ((1 << PID_BITS) - 1)) as u32;
         let number = self.0 >> (PID_BITS + START_BITS);
+        let pid = self.pid();
         proc::start_time(pid).is_some_and(|start| Who::of(pid, start, number) == self)
     }
 }
@@ -149,6 +153,43 @@ impl Ground {
 
     fn record(index: usize, field: usize) -> usize {
         RECORDS + index * RECORD + field
+    }
+
+    /// A copy of another one's words, if they are of this layout.
+    pub fn copy(words: Vec<u64>) -> Option<Ground> {
+        let right = words.len() == COUNT && words.first() == Some(&MAGIC);
+        right.then(|| Ground::Own(words.into_iter().map(AtomicU64::new).collect()))
+    }
+
+    /// How many connections are held by who lives, and how many of them by the processes `pids`.
+    pub fn held(&self, pids: &[u32]) -> (u64, u64) {
+        let (mut all, mut theirs) = (0, 0);
+        let mut known: Vec<(u64, bool)> = Vec::new();
+        for slot in SLOTS..SLOTS + MOST_CONNECTIONS {
+            let holder = self.load(slot);
+            if holder == 0 {
+                continue;
+            }
+            let lives = known.iter().find(|(who, _)| *who == holder).map(|k| k.1);
+            let lives = lives.unwrap_or_else(|| {
+                let lives = Who(holder).lives();
+                known.push((holder, lives));
+                lives
+            });
+            all += u64::from(lives);
+            theirs += u64::from(lives && pids.contains(&Who(holder).pid()));
+        }
+        (all, theirs)
+    }
+
+    /// How many parties wait for a connection.
+    pub fn waiting(&self, now: u64) -> u64 {
+        let waits = |index: &usize| {
+            let who = self.load(Ground::record(*index, 0));
+            let wants = recent(self.load(Ground::record(*index, WANT)), now, PATIENCE);
+            who != 0 && wants && Who(who).lives()
+        };
+        (0..MOST_PARTIES).filter(waits).count() as u64
     }
 
     /// This party's record, taken if it has none; `None` if all are taken by parties that

@@ -16,6 +16,7 @@ mod rate;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod view;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use ground::{COUNT, Ground, MOST_PARTIES, Who};
 use month::Month;
 use rate::RequestRate;
 pub use turn::Turn;
+pub use view::{Endpoint, EndpointUse};
 
 const SECOND: u64 = 1_000_000_000;
 /// How often a process looks who else is there.
@@ -132,11 +134,10 @@ impl Budget {
     /// # Errors
     /// `Config` where the endpoint is no URL.
     pub fn of(config: &StoreConfig) -> Result<Budget, StoreError> {
-        let url = config.endpoint_url()?;
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or_default();
-        let profile = EndpointProfile::builtin(host).with(&config.limits);
-        let endpoint = format!("{host}:{port}");
+        let Endpoint {
+            name: endpoint,
+            limits: profile,
+        } = Endpoint::of(config)?;
         Ok(Budget::open(&endpoint, &profile).unwrap_or_else(|error| {
             tracing::warn!("{error}; this process keeps its limits alone");
             Budget::alone(&endpoint, &profile)

@@ -374,3 +374,49 @@ fn names_of_segments_differ() {
         rustix::process::geteuid().as_raw()
     )));
 }
+
+#[test]
+fn looking_makes_and_changes_nothing() {
+    let endpoint = Endpoint {
+        name: format!("looked-at-{}.example:80", std::process::id()),
+        limits: connections(3),
+    };
+    // The name of the segment that a budget of this endpoint has.
+    let segment = Segment(name(&endpoint.name));
+    assert_eq!(endpoint.used(&[]), None);
+    assert!(!segment.path().exists(), "looking has made it");
+    let unlimited = Endpoint {
+        limits: EndpointProfile::default(),
+        ..endpoint.clone()
+    };
+    assert_eq!(unlimited.used(&[]), None);
+
+    let (one, mut two) = (Process::start(), Process::start());
+    let budgets = [&one, &two].map(|process| segment.budget(process, &endpoint.limits));
+    let first = [budgets[0].connection(), budgets[0].connection()];
+    let second = budgets[1].connection();
+    assert!(first.iter().all(Option::is_some) && second.is_some());
+    assert!(budgets[1].connection().is_none());
+    let before = fs::read(segment.path()).unwrap();
+    let used = endpoint.used(&[one.0.id()]).unwrap();
+    assert_eq!(
+        (used.connections, used.connections_of, used.waiting),
+        (3, 2, 1)
+    );
+    // What a dead process holds counts no more, though nobody has taken it back.
+    two.kill();
+    let used = endpoint.used(&[one.0.id(), two.0.id()]).unwrap();
+    assert_eq!(
+        (used.connections, used.connections_of, used.waiting),
+        (2, 2, 0)
+    );
+    assert!(
+        fs::read(segment.path()).unwrap() == before,
+        "looking has changed it"
+    );
+    // What is no segment is neither believed nor replaced.
+    fs::remove_file(segment.path()).unwrap();
+    fs::write(segment.path(), b"something else").unwrap();
+    assert_eq!(endpoint.used(&[]), None);
+    assert_eq!(fs::read(segment.path()).unwrap(), b"something else");
+}

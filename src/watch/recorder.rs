@@ -19,10 +19,13 @@ use super::chronicle::Chronicle;
 use super::tally::Tally;
 use super::trace::Trace;
 
-/// How often events are read. The ring holds many times what happens meanwhile.
+/// How often events are read. The ring mostly holds many times what happens meanwhile.
 const EVERY: Duration = Duration::from_millis(50);
-/// How many reads make a point of the trace's curves.
-const CURVES: u32 = 4;
+/// How often where so many have come that the next ones may overrun the ring.
+const SOON: Duration = Duration::from_millis(2);
+const MANY: u64 = 4096;
+/// How often the trace's curves get a point.
+const CURVES_NS: u64 = 200_000_000;
 
 /// What is to be written.
 #[derive(Debug)]
@@ -91,11 +94,13 @@ pub fn record(
         last: (0, begun_ns),
         wanted: Vec::new(),
     };
-    let mut looks = 0;
-    while !readable(&over) {
-        recorder.read()?;
-        looks += 1;
-        if looks % CURVES == 0 {
+    let mut pause = EVERY;
+    while !readable(&over, pause) {
+        pause = match recorder.read()? {
+            MANY.. => SOON,
+            _ => EVERY,
+        };
+        if now_ns().saturating_sub(recorder.last.1) >= CURVES_NS {
             recorder.curves()?;
         }
     }
@@ -111,19 +116,22 @@ pub fn record(
 }
 
 /// Whether the run is over; sleeps a while first.
-fn readable(over: &OwnedFd) -> bool {
+fn readable(over: &OwnedFd, pause: Duration) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(over.as_fd(), PollFlags::IN)];
     let timeout = Timespec {
         tv_sec: 0,
-        tv_nsec: EVERY.subsec_nanos().into(),
+        tv_nsec: pause.subsec_nanos().into(),
     };
     let ready = rustix::event::poll(&mut fds, Some(&timeout));
     matches!(ready, Ok(n) if n > 0)
 }
 
 impl Recorder<'_> {
-    fn read(&mut self) -> Result<(), RecordError> {
+    /// Takes in what has happened; how much it was.
+    fn read(&mut self) -> Result<u64, RecordError> {
+        let mut events = 0;
         while let Some(event) = self.reader.next(self.table)? {
+            events += 1;
             if !self.names_something(&event) {
                 continue;
             }
@@ -136,7 +144,7 @@ impl Recorder<'_> {
                 chronicle.event(self.table, &event);
             }
         }
-        Ok(())
+        Ok(events)
     }
 
     /// Whether what an event is about can be in the table at all.
@@ -178,7 +186,9 @@ impl Recorder<'_> {
 
     fn end(self, ending: Option<Ending>) -> Result<(), RecordError> {
         if let Some((path, mut trace)) = self.trace {
-            trace.end(self.table).map_err(file(&path))?;
+            trace
+                .end(self.table, self.reader.lost())
+                .map_err(file(&path))?;
             self.table.note(&said("trace", &path))?;
         }
         let (Some((path, mut chronicle)), Some(ending)) = (self.chronicle, ending) else {

@@ -138,6 +138,11 @@ impl<W: Write> Trace<W> {
             }
             // Its downloader died.
             EventKind::ObjectWanted if self.objects.contains_key(&id) => {
+                let its =
+                    |(track, part): (&Track, &PartUnderWay)| (part.slot == id).then_some(*track);
+                for track in self.parts.iter().filter_map(its).collect::<Vec<_>>() {
+                    self.part_ended(table, track, 0, now)?;
+                }
                 self.object_ended(table, id, now, json!({ "given back": true }))
             }
             EventKind::ObjectWanted | EventKind::ObjectEvicted => Ok(()),
@@ -454,9 +459,14 @@ impl<W: Write> Trace<W> {
         self.chrome.flush()
     }
 
-    /// Ends what is under way, and the file.
-    pub fn end(&mut self, table: &Table) -> io::Result<()> {
+    /// Ends what is under way, and the file. `lost` events could not be read.
+    pub fn end(&mut self, table: &Table, lost: u64) -> io::Result<()> {
         let now = self.now;
+        if lost > 0 {
+            let by = self.track_of(table, 0)?;
+            let text = format!("{lost} events were overwritten before they could be read");
+            self.chrome.instant(by, now, &text)?;
+        }
         for track in self.parts.keys().copied().collect::<Vec<_>>() {
             self.part_ended(table, track, 0, now)?;
         }

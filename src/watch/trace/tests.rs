@@ -68,7 +68,7 @@ fn a_hundred_thousand_objects_make_a_file_that_can_be_read() {
         tell(JobRunning, Role::Worker, id, 1);
         tell(JobDone, Role::Worker, id, 0);
     }
-    trace.end(&table).unwrap();
+    trace.end(&table, 0).unwrap();
     let text = trace.chrome.into_inner();
     // A thousand bytes for each object with its part and its job.
     assert!(text.len() < 100 << 20, "{} bytes", text.len());
@@ -96,7 +96,7 @@ fn what_is_under_way_at_the_end_is_cut_off_there() {
         let event = event(kind, role, 5, value, at * 1_000_000);
         trace.event(&table, &event).unwrap();
     }
-    trace.end(&table).unwrap();
+    trace.end(&table, 0).unwrap();
     let text = trace.chrome.into_inner();
     let events: Vec<Value> = serde_json::from_slice(&text).unwrap();
     for (kind, microseconds) in [("object", 20_000.0), ("part", 10_000.0), ("job", 0.0)] {
@@ -104,6 +104,35 @@ fn what_is_under_way_at_the_end_is_cut_off_there() {
         let length = spans.next().unwrap()["dur"].as_f64();
         assert_eq!(length, Some(microseconds), "{kind}");
     }
+}
+
+#[test]
+fn what_a_dead_downloader_held_ends_when_it_is_given_back() {
+    use EventKind::*;
+    let table = Table::create(Limits::for_objects(64)).unwrap();
+    let mut trace = Trace::new(Vec::new(), 0);
+    for (kind, role, id, value, at) in [
+        (ObjectFetching, Role::Downloader, 1, 1, 10),
+        (PartBegun, Role::Downloader, 1, on_line(0, 1000), 20),
+        (ObjectWanted, Role::Coordinator, 1, 0, 50),
+        (Joined, Role::Downloader, 99, 0, 1000),
+    ] {
+        let event = event(kind, role, id, value, at * 1000);
+        trace.event(&table, &event).unwrap();
+    }
+    trace.end(&table, 7).unwrap();
+    let text = trace.chrome.into_inner();
+    let events: Vec<Value> = serde_json::from_slice(&text).unwrap();
+    for (kind, microseconds) in [("object", 40.0), ("part", 30.0)] {
+        let mut spans = events.iter().filter(|e| e["cat"] == kind);
+        assert_eq!(spans.next().unwrap()["dur"].as_f64(), Some(microseconds));
+    }
+    let said = events.iter().filter(|e| e["ph"] == "i");
+    let said: Vec<_> = said.map(|e| e["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        said,
+        ["7 events were overwritten before they could be read"]
+    );
 }
 
 #[test]
@@ -115,7 +144,7 @@ fn waits_of_several_threads_lie_beside_each_other() {
         let waited = event(EventKind::Waited, Role::Planner, slot, length, ended);
         trace.event(&table, &waited).unwrap();
     }
-    trace.end(&table).unwrap();
+    trace.end(&table, 0).unwrap();
     let text = trace.chrome.into_inner();
     let events: Vec<Value> = serde_json::from_slice(&text).unwrap();
     let spans = events.iter().filter(|e| e["ph"] == "X");

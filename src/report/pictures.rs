@@ -14,7 +14,7 @@ use super::words::{count, shown};
 /// So many pictures, bytes of a file, and bytes of all on the page.
 const PICTURES: usize = 24;
 const LARGEST: u64 = 20_000_000;
-const ALL: usize = 4_000_000;
+const ALL: usize = 2_500_000;
 
 /// A picture that is shown.
 struct Picture<'a> {

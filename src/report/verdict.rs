@@ -133,7 +133,7 @@ fn best(
     found.into_iter().min_by_key(|(number, ..)| *number)
 }
 
-/// What other numbers of connections would have brought; `None` if none was tried.
+/// What more connections would have brought; `None` if nothing was downloaded.
 fn connections(replay: &Replay) -> Option<String> {
     let now = replay.connections();
     let number = |change: &Change| match change {
@@ -141,15 +141,18 @@ fn connections(replay: &Replay) -> Option<String> {
         _ => None,
     };
     let tried = |what_if: &WhatIf| number(&what_if.change).is_some_and(|n| n > now);
-    if !replay.what_ifs.iter().any(tried) {
-        // Nothing came, or nothing is known.
-        let unclear = replay.network.is_some();
-        return unclear.then(|| {
-            "what more connections would have brought cannot be told from this run".to_owned()
-        });
+    // No network is faster than data that are there.
+    let is_staged = |what_if: &&WhatIf| what_if.change == Change::Staged;
+    let staged = replay.what_ifs.iter().find(is_staged)?;
+    let nothing = replay.saved(staged).is_none();
+    if !nothing && !replay.what_ifs.iter().any(tried) {
+        return Some(
+            "what more connections would have brought cannot be told from this run".to_owned(),
+        );
     }
     Some(
         match best(replay, |change| number(change).filter(|n| *n > now)) {
+            _ if nothing => "more connections would have saved nothing".to_owned(),
             None => "more connections would have saved nothing".to_owned(),
             Some((n, saved, what_if)) => {
                 let assumed = match what_if.assumed {

@@ -11,6 +11,10 @@ const SEEN: f64 = 0.01;
 /// How much better one model must be than another: parts times the logarithm by which they differ
 /// less from it. Differences of neighbouring parts are alike, so it is more than chance needs.
 const CLEAR: f64 = 12.0;
+/// A part that differs more than this, in squares of logarithms, stood still, or is no part.
+const FARTHEST: f64 = 1.0;
+/// Models from which parts differ by less than three thousandths are as good as each other.
+const EXACT: f64 = 1e-5;
 /// Limits that are tried are so many times apart.
 const STEP: f64 = 1.08;
 /// A limit at so much of the most connections is one that would have been seen.
@@ -79,15 +83,17 @@ impl Network {
         let best = limited
             .into_iter()
             .min_by(|a, b| a.spread.total_cmp(&b.spread));
-        let clear = |worse: f64, better: f64| {
-            came.len() as f64 * (worse.max(1e-9) / better.max(1e-9)).ln() >= CLEAR
-        };
+        let bytes: f64 = came.iter().map(|part| part.bytes as f64).sum();
+        let squares: f64 = came.iter().map(|part| (part.bytes as f64).powi(2)).sum();
+        // As many parts of the same size would say as much.
+        let count = bytes * bytes / squares;
+        let clear =
+            |worse: f64, better: f64| count * (worse.max(EXACT) / better.max(EXACT)).ln() >= CLEAR;
         let (growth, model) = match best {
             Some(best) if clear(free.spread, best.spread) => (Growth::Full, best),
             Some(best) if clear(best.spread, free.spread) => (Growth::Proportional, free),
             _ => (Growth::Unknown, free),
         };
-        let bytes: f64 = came.iter().map(|part| part.bytes as f64).sum();
         Some(Network {
             bandwidth: match growth {
                 Growth::Proportional => f64::INFINITY,
@@ -109,7 +115,7 @@ struct Model {
     knee: f64,
     /// Bytes per second of a connection up to there.
     each: f64,
-    /// How far parts differ from it: the variance of the logarithm of what they brought.
+    /// How far parts differ from it: the variance of the logarithm of what they brought, by bytes.
     spread: f64,
 }
 
@@ -133,12 +139,14 @@ impl Model {
         }
         let bytes = parts.iter().map(|part| part.bytes as f64);
         let each = bytes.clone().sum::<f64>() / had.iter().sum::<f64>().max(1e-9);
+        // Small parts say little: they are over before anything can be measured of them.
+        let all = bytes.clone().sum::<f64>();
         let off = bytes
             .zip(&had)
-            .map(|(bytes, had)| (bytes / had.max(1e-9)).ln());
-        let count = parts.len() as f64;
-        let mean = off.clone().sum::<f64>() / count;
-        let spread = off.map(|off| (off - mean).powi(2)).sum::<f64>() / count;
+            .map(|(bytes, had)| (bytes, (bytes / had.max(1e-9)).ln()));
+        let mean = off.clone().map(|(bytes, off)| bytes * off).sum::<f64>() / all;
+        let spread = off.map(|(bytes, off)| bytes * (off - mean).powi(2).min(FARTHEST));
+        let spread = spread.sum::<f64>() / all;
         Model { knee, each, spread }
     }
 }
@@ -238,6 +246,26 @@ mod tests {
         assert_eq!(network.growth, Growth::Full, "{network:?}");
         assert!((network.bandwidth / 7.3e6 - 1.0).abs() < 0.1, "{network:?}");
         assert!(network.per_connection > 3.5e6);
+    }
+
+    #[test]
+    fn tiny_parts_say_nothing() {
+        let mut parts = Vec::new();
+        line(&mut parts, 0.0, 2, 10, 1e6);
+        line(&mut parts, 20.0, 8, 10, 1e6);
+        for n in 0..60 {
+            let begun = f64::from(n) / 2.0;
+            parts.push(Part {
+                object: 1000 + n,
+                begun,
+                answered: Some(begun),
+                ended: begun + 0.000_1 * f64::from(n % 7),
+                bytes: u64::from(n * n) + 1,
+            });
+        }
+        let network = Network::of(&parts).unwrap();
+        assert_eq!(network.growth, Growth::Proportional, "{network:?}");
+        assert!((network.per_connection / 1e6 - 1.0).abs() < 0.02);
     }
 
     #[test]

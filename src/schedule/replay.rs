@@ -121,6 +121,12 @@ impl Replay {
     /// the replay itself is off, or than a hundredth of the time.
     pub fn saved(&self, what_if: &WhatIf) -> Option<f64> {
         let saved = self.replayed - what_if.seconds;
+        // Less to do takes no longer, even if jobs happen to come in a worse order.
+        let is_less = matches!(
+            what_if.change,
+            Change::Network(_) | Change::Staged | Change::Instant
+        );
+        let saved = if is_less { saved.max(0.0) } else { saved };
         let least = (self.replayed - self.actual)
             .abs()
             .max(self.replayed / 100.0);

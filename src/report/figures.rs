@@ -27,6 +27,10 @@ pub struct Figures {
     pub staged: u64,
     /// Requests that were tried again.
     pub retries: u64,
+    /// Seconds that processors waited for data while they ran.
+    pub waited_running: f64,
+    /// Seconds that jobs ran.
+    pub ran: f64,
     /// Seconds from the first request to the end of the last.
     pub downloading: f64,
 }
@@ -42,6 +46,7 @@ impl Figures {
                 _ => figures.left += 1,
             }
             figures.earlier += u64::from(job.earlier);
+            figures.ran += job.ran().unwrap_or(0.0);
         }
         let (mut begun, mut ended) = (f64::INFINITY, 0.0_f64);
         for object in &story.objects {
@@ -65,6 +70,8 @@ impl Figures {
             ended = ended.max(part.ended);
         }
         figures.downloading = (ended - begun).max(0.0);
+        let waited = waits_of_workers(story).map(|(_, wait)| wait.ended - wait.begun);
+        figures.waited_running = waited.sum::<f64>().min(figures.ran);
         figures
     }
 

@@ -38,7 +38,7 @@ pub fn gantt(story: &Story) -> Markup {
     let all = lines.len() + workers.len() + uploads.len();
     let bins = lanes::bins(all);
     let height = match all {
-        0..=14 => 18.0,
+        0..=14 => 19.0,
         15..=40 => 13.0,
         _ => 9.0,
     };
@@ -105,7 +105,7 @@ fn legend(story: &Story) -> Vec<(Kind, &'static str)> {
         kinds.push((Kind::Failed, "run that failed or was cut off (hatched)"));
     }
     if waits_of_workers(story).next().is_some() {
-        kinds.push((Kind::Waiting, "processor waits for data (upper third)"));
+        kinds.push((Kind::Waiting, "processor waits for data (upper edge)"));
     }
     if story.jobs.iter().any(|job| job.upload.is_some()) {
         kinds.push((Kind::Uploading, "result is uploaded"));

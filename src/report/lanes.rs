@@ -134,11 +134,15 @@ pub fn draw(
                 rect x=(num(x)) y=(num(y)) width=(num(width)) height=(num(h)) class=(kind.class()) {
                     title { (title(span)) }
                 }
-                @let name = short(span);
-                @let room = ((width - 8.0) / CHARACTER) as usize;
-                @if height >= 13.0 && room >= 5 && !name.is_empty() {
-                    (text(x + 4.0, top + height / 2.0 + 4.0, "start", "in", &cut(&name, room)))
-                }
+            }
+        }
+        // Above everything else.
+        @for span in lane.spans.iter().filter(alone) {
+            @let name = short(span);
+            @let x = axis.x(span.from);
+            @let room = ((axis.x(span.to) - x - 8.0).max(0.0) / CHARACTER) as usize;
+            @if height >= 13.0 && room >= 5 && !name.is_empty() {
+                (text(x + 4.0, top + height - 4.0, "start", "in", &cut(&name, room)))
             }
         }
     }
@@ -147,7 +151,7 @@ pub fn draw(
 /// Waits are drawn above the job that waits.
 fn inside(kind: Kind, top: f64, height: f64) -> (f64, f64) {
     match kind {
-        Kind::Waiting => (top, (height * 0.35).max(2.0)),
+        Kind::Waiting => (top, (height * 0.25).max(2.0)),
         _ => (top, height),
     }
 }

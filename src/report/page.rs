@@ -29,6 +29,9 @@ pub fn page(story: &Story) -> String {
             header {
                 h1 { "cotec · report of a run" }
                 p.verdict { (verdict.join(" ")) }
+                @if figures.failed > 0 {
+                    p { a href="#jobs" { "What failed stands first in the table of jobs." } }
+                }
             }
             (facts::facts(story, &figures))
             (facts::notes(story))

@@ -33,7 +33,7 @@ pub fn jobs(story: &Story) -> Markup {
     let said = said(failures, failed.len(), others, other.len());
     let is_uploaded = story.jobs.iter().any(|job| job.upload.is_some());
     html! {
-        h2 { "Jobs" }
+        h2 id="jobs" { "Jobs" }
         @if story.jobs.is_empty() {
             p { "There was no job." }
         } @else {
@@ -93,7 +93,7 @@ fn row(story: &Story, job: &JobSpan, is_uploaded: bool) -> Markup {
             (seconds(job.waited_for_a_worker()))
             (seconds(job.ran()))
             @if is_uploaded { (seconds(upload)) }
-            td.n data-v=(inputs) { (count(job.inputs.len() as u64, "object")) ", " (bytes(inputs)) }
+            td.n data-v=(inputs) { (bytes(inputs)) " in " (job.inputs.len()) }
             td.n data-v=(job.runs.len()) { (job.runs.len()) }
             td.why { (result(story, job)) }
         }

@@ -8,6 +8,8 @@ use super::words::{about, count, number, percent};
 
 /// What takes less of the time than this held nobody back.
 const MATTERS: f64 = 0.1;
+/// Processors that waited for data for more than this share of their time kept workers from others.
+const MUCH: f64 = 0.3;
 /// A replay that is off by more than this makes its figures rough.
 const ROUGH: f64 = 0.15;
 /// The smallest number that brings this share of what the best brings is enough.
@@ -79,6 +81,12 @@ fn held_back(story: &Story, figures: &Figures, replay: Option<&Replay>) -> Vec<S
         format!(
             "The network held this run back for {} of its time",
             percent(data)
+        )
+    } else if workers > MATTERS && figures.waited_running > MUCH * figures.ran {
+        format!(
+            "The network held this run back: all workers were taken for {} of its time, and for {} of what they ran their processors waited for data",
+            percent(workers),
+            percent(figures.waited_running / figures.ran)
         )
     } else if workers > MATTERS {
         let few = match story.workers {

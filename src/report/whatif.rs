@@ -63,7 +63,7 @@ fn trust(replay: &Replay) -> String {
         false => "",
     };
     format!(
-        "The scheduling simulator has replayed this run from what was seen of it: {} instead of {}, {how}.{rough} Savings smaller than that difference, or than 1%, count as nothing.",
+        "The scheduling simulator has replayed this run from what was seen of it: {} instead of {}, {how}.{rough} Savings smaller than that difference, or than 2%, count as nothing.",
         duration(replay.replayed),
         duration(replay.actual)
     )

@@ -12,6 +12,8 @@ use crate::values::order::Order;
 
 /// So many parts and jobs are simulated as often as one likes.
 const SMALL: usize = 30_000;
+/// Savings of a smaller share than this are chance: jobs come in another order.
+const LEAST: f64 = 0.02;
 /// Connections that can be asked for.
 const MOST_CONNECTIONS: usize = 1024;
 
@@ -118,7 +120,7 @@ impl Replay {
     }
 
     /// Seconds that a change would have saved, or cost if negative; `None` if that is less than
-    /// the replay itself is off, or than a hundredth of the time.
+    /// the replay itself is off, or than two hundredths of the time.
     pub fn saved(&self, what_if: &WhatIf) -> Option<f64> {
         let saved = self.replayed - what_if.seconds;
         // Less to do takes no longer, even if jobs happen to come in a worse order.
@@ -129,7 +131,7 @@ impl Replay {
         let saved = if is_less { saved.max(0.0) } else { saved };
         let least = (self.replayed - self.actual)
             .abs()
-            .max(self.replayed / 100.0);
+            .max(self.replayed * LEAST);
         (saved.abs() > least).then_some(saved)
     }
 

@@ -7,7 +7,7 @@ mod synthetic;
 
 use std::path::PathBuf;
 
-use cotec::report::{Story, page};
+use cotec::report::{Story, WaitSpan, page};
 use cotec::values::{Fault, FaultCode, JobState};
 use markup::{Element, elements};
 use synthetic::{setup, story, workload};
@@ -129,6 +129,43 @@ fn a_run_whose_objects_were_all_there() {
         "{verdict}"
     );
     assert!(!verdict.contains("connections"), "{verdict}");
+}
+
+#[test]
+fn jobs_that_wait_while_they_run_are_not_the_workers_fault() {
+    let mut story = story(&workload(10, 10, 4.0), &setup(4, 2));
+    (
+        story.held_back.waiting_for_data,
+        story.held_back.waiting_for_workers,
+    ) = (0.0, story.seconds / 2.0);
+    let runs = story.jobs.iter().flat_map(|job| &job.runs);
+    let waits = runs.map(|run| WaitSpan {
+        process: run.worker,
+        slot: 0,
+        begun: run.begun,
+        ended: run.begun + (run.ended - run.begun) / 2.0,
+    });
+    story.waits = waits.collect();
+    let (page, _) = checked("at-once", &story);
+    let said = "all workers were taken for 50% of its time, and for 50% of what they ran";
+    assert!(verdict(&page).contains(said), "{}", verdict(&page));
+    assert!(page.contains("processors that wait for their inputs while they run"));
+    // The planner's waits are not those of a processor.
+    story.waits.iter_mut().for_each(|wait| wait.process = 1);
+    let (page, _) = checked("planner", &story);
+    assert!(
+        verdict(&page).starts_with("2 workers held"),
+        "{}",
+        verdict(&page)
+    );
+    assert!(!page.contains("Processors, for objects"));
+}
+
+#[test]
+fn one_connection_tells_nothing_of_more() {
+    let (page, _) = checked("unknown", &story(&workload(10, 30, 0.5), &setup(1, 2)));
+    let said = "what more connections would have brought cannot be told from this run";
+    assert!(verdict(&page).contains(said), "{}", verdict(&page));
 }
 
 #[test]

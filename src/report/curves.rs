@@ -202,7 +202,7 @@ pub fn jobs(story: &Story) -> Markup {
             first.map_or(there, |first| first.min(there)),
             1.0,
         );
-        let begun = job.runs.last().map_or(over, |run| run.begun);
+        let begun = first.unwrap_or(over);
         ready.add(there, begun, 1.0);
         for run in &job.runs {
             running.add(run.begun, run.ended, 1.0);

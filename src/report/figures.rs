@@ -91,9 +91,9 @@ impl JobSpan {
         (!self.earlier).then(|| (ready - self.registered).max(0.0))
     }
 
-    /// Seconds from when its inputs were there until a worker began.
+    /// Seconds from when its inputs were there until a worker began for the first time.
     pub fn waited_for_a_worker(&self) -> Option<f64> {
-        let begun = self.runs.last()?.begun;
+        let begun = self.runs.first()?.begun;
         Some((begun - self.ready?).max(0.0))
     }
 

@@ -135,7 +135,7 @@ pub struct JobSpan {
     pub state: JobState,
     /// When it was registered.
     pub registered: f64,
-    /// When its inputs were ready, the last time.
+    /// When its inputs were ready, before it ran for the first time.
     pub ready: Option<f64>,
     /// Each time that it ran; the last one is what counts.
     pub runs: Vec<RunSpan>,

@@ -146,7 +146,9 @@ impl Chronicle {
         };
         match event.kind {
             EventKind::JobWaiting => job.registered = now,
-            EventKind::JobReady => job.ready = Some(now),
+            // Later it waits for its next try and not for data.
+            EventKind::JobReady if job.runs.is_empty() => job.ready = Some(now),
+            EventKind::JobReady => {}
             EventKind::JobRunning => job.runs.push(RunSpan {
                 worker: event.process,
                 begun: now,
@@ -155,11 +157,6 @@ impl Chronicle {
             EventKind::JobUploading => {
                 ends(job);
                 job.upload.get_or_insert((now, f64::INFINITY));
-            }
-            EventKind::JobHandedOn => {
-                ends(job);
-                // Whoever claims it next finds it ready.
-                job.ready = Some(now);
             }
             _ => {
                 ends(job);

@@ -72,6 +72,7 @@ impl Supervisor<'_, '_> {
             role: Role::Exporter.name(),
             pid,
             how: how.to_string(),
+            replaced: !given_up,
         });
         if given_up {
             let text = "the exporter ends again and again: there are no metrics any more; the \

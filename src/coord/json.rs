@@ -99,7 +99,7 @@ fn describe(what: &What) -> (String, Value) {
             json!({ "products": products, "jobs": jobs }),
         ),
         What::Note { text, error } => ("note".into(), json!({ "text": text, "error": error })),
-        What::Died { role, pid, how } => (
+        What::Died { role, pid, how, .. } => (
             "process-died".into(),
             json!({ "role": role, "pid": pid, "how": how }),
         ),

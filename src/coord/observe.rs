@@ -91,7 +91,7 @@ pub enum What {
         /// Whether it says why something failed.
         error: bool,
     },
-    /// A process of the run died and was replaced.
+    /// A process of the run died.
     Died {
         /// Its role.
         role: &'static str,
@@ -99,6 +99,8 @@ pub enum What {
         pid: u32,
         /// How it ended.
         how: String,
+        /// Whether another takes its place.
+        replaced: bool,
     },
     /// The run is over.
     Ended(Box<Summary>),

@@ -113,9 +113,15 @@ fn said(what: &What, notes_seen: &mut BTreeMap<String, u64>) -> Option<String> {
             Some(text)
         }
         What::HandedOn { name } => Some(format!("the worker of {name} died: the job is handed on")),
-        What::Died { role, pid, how } => Some(format!(
-            "the {role} (process {pid}) ended with {how}: started again"
-        )),
+        What::Died {
+            role,
+            pid,
+            how,
+            replaced,
+        } => {
+            let then = if *replaced { ": started again" } else { "" };
+            Some(format!("the {role} (process {pid}) ended with {how}{then}"))
+        }
         What::Object { .. }
         | What::Job { .. }
         | What::UploadBegun { .. }

@@ -96,6 +96,7 @@ impl Supervisor<'_, '_> {
             role: Role::Recorder.name(),
             pid,
             how: how.to_string(),
+            replaced: false,
         });
         let text = "the trace ends where it is, and there is no report; the run itself goes on";
         self.tell(What::Note {

@@ -272,6 +272,7 @@ impl<'a, 'o> Supervisor<'a, 'o> {
             role: kid.role.name(),
             pid: kid.child.pid(),
             how: how.to_string(),
+            replaced: !(finishing && kid.role == Role::Worker),
         };
         self.tell(what);
         self.deaths_without_progress += 1;

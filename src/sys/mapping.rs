@@ -15,6 +15,7 @@ use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::process::Resource;
 
 use crate::sys::sync::AtomicU64;
+use crate::values::way_out;
 
 /// The seals a table must carry.
 const SEALS: SealFlags = SealFlags::SHRINK
@@ -32,7 +33,7 @@ pub struct Mapping {
 #[derive(Debug, thiserror::Error)]
 pub enum MapError {
     /// The operating system said no.
-    #[error("{call}: {source}")]
+    #[error("{call}: {source}; {}", way_out::of_io(source))]
     Os {
         /// The call that failed.
         call: &'static str,
@@ -40,7 +41,9 @@ pub enum MapError {
         source: io::Error,
     },
     /// The file belongs to somebody else.
-    #[error("the table belongs to user {owner}, and this process runs as user {me}")]
+    #[error(
+        "the table belongs to user {owner}, and this process runs as user {me}; run it as that one"
+    )]
     Foreign {
         /// Owner of the file.
         owner: u32,
@@ -49,7 +52,7 @@ pub enum MapError {
     },
     /// The user's limit on the size of files is in the way.
     #[error(
-        "the table's file has {len} bytes, and this process may make files of {limit} bytes: \
+        "the table's file has {len} bytes, and this process may make files of {limit} bytes; \
          raise the limit (ulimit -f)"
     )]
     FileLimit {
@@ -59,7 +62,9 @@ pub enum MapError {
         limit: u64,
     },
     /// The file could still be cut under our feet.
-    #[error("the file is not sealed against shrinking and growing, so it is not a table")]
+    #[error(
+        "the file is not sealed against shrinking and growing, so it is not a table; name the one that COTEC_TABLE has"
+    )]
     NotSealed,
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum FaultCode {
     /// The store has no such key. Detail: HTTP status.
     NotFound = 1,
-    /// The store refused the credentials or the permission. Detail: HTTP status.
+    /// The store refused the credentials or the permission. Detail: HTTP status, or 0.
     Refused = 2,
     /// The object changed between planning and download. Detail: HTTP status.
     Changed = 3,
@@ -16,7 +16,7 @@ pub enum FaultCode {
     Unreachable = 4,
     /// The store answered with an error. Detail: HTTP status.
     Server = 5,
-    /// The answer was not what HTTP or S3 allow. Detail: HTTP status.
+    /// The answer was not what HTTP or S3 allow. Detail: 0.
     Protocol = 6,
     /// The staging directory could not be written. Detail: errno.
     Staging = 7,
@@ -181,12 +181,12 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let d = self.detail;
         match self.code {
-            FaultCode::NotFound => write!(f, "not in the store (HTTP {d})"),
-            FaultCode::Refused => write!(f, "refused by the store (HTTP {d})"),
-            FaultCode::Changed => write!(f, "changed in the store since it was planned (HTTP {d})"),
+            FaultCode::NotFound => write!(f, "not in the store{}", http(d)),
+            FaultCode::Refused => write!(f, "refused by the store{}", http(d)),
+            FaultCode::Changed => write!(f, "changed in the store since it was planned{}", http(d)),
             FaultCode::Unreachable => write!(f, "store unreachable after {d} attempts"),
-            FaultCode::Server => write!(f, "the store answered with an error (HTTP {d})"),
-            FaultCode::Protocol => write!(f, "the store's answer makes no sense (HTTP {d})"),
+            FaultCode::Server => write!(f, "the store answered with an error{}", http(d)),
+            FaultCode::Protocol => write!(f, "the store's answer makes no sense{}", http(d)),
             FaultCode::Staging => write!(f, "staging not writable ({})", errno_text(d)),
             FaultCode::Input => write!(f, "an input failed (slot {d})"),
             FaultCode::Processor if d == 0 => write!(f, "the processor failed"),
@@ -203,6 +203,14 @@ impl fmt::Display for Fault {
             }
             FaultCode::UsedUp => write!(f, "what the endpoint allows in a month is used up"),
         }
+    }
+}
+
+/// A status in brackets; nothing where there was none.
+fn http(status: u32) -> String {
+    match status {
+        0 => String::new(),
+        status => format!(" (HTTP {status})"),
     }
 }
 

@@ -7,8 +7,8 @@ use crate::common::run::{Outcome, Sandbox};
 use crate::keeper::{Item, Keeper};
 use cotec::raster::{SampleSpec, write_sample};
 
-/// A run of products `a`, `b` and `c`, each with one object that holds its name, whose processor
-/// is a shell script. `$0` is the output, `$1` the object, `$2` the product.
+/// A run of products `a`, `b` and `c`, one after the other, each with one object that holds its
+/// name, whose processor is a shell script. `$0` is the output, `$1` the object, `$2` the product.
 fn run(script: &str, more: &str, code: i32) -> (Sandbox, Outcome) {
     let sandbox = Sandbox::new();
     for product in ["a", "b", "c"] {
@@ -17,7 +17,7 @@ fn run(script: &str, more: &str, code: i32) -> (Sandbox, Outcome) {
     let run =
         format!("[\"sh\", \"-c\", '''{script}''', \"{{out}}\", \"{{B01}}\", \"{{product}}\"]");
     sandbox.job_file(&format!(
-        "workers = 1\n[store]\nbucket = \"b\"\n[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\nrun = {run}\noutput = \"t.out\"\n{more}\n"
+        "workers = 1\nconnections = 1\n[store]\nbucket = \"b\"\n[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\nrun = {run}\noutput = \"t.out\"\n{more}\n"
     ));
     let outcome = sandbox.coord().serve().expect(code);
     none_left(&sandbox);

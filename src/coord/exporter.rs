@@ -65,8 +65,8 @@ impl Supervisor<'_, '_> {
         };
         let given_up = exporting.deaths >= DEATHS;
         exporting.due = Some(Instant::now() + PAUSE);
-        if given_up {
-            self.exporting = None;
+        if given_up && let Some(exporting) = self.exporting.take() {
+            exporting.close();
         }
         self.tell(What::Died {
             role: Role::Exporter.name(),

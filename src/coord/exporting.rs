@@ -1,6 +1,7 @@
 //! What the coordinator keeps of the exporter of a run's metrics.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use crate::watch::About;
@@ -34,5 +35,13 @@ impl Exporting {
             deaths: 0,
             due: None,
         }
+    }
+
+    /// Nobody is to knock at the port any more. Other children have copies of the listener, so
+    /// that closing this one would leave clients waiting.
+    pub fn close(self) {
+        let listener = TcpStream::from(OwnedFd::from(self.listener));
+        // What does not listen any more needs no end.
+        let _ = listener.shutdown(Shutdown::Both);
     }
 }

@@ -92,17 +92,15 @@ fn scrape(address: &str) -> Option<Scrape> {
     Some(parse(body).unwrap_or_else(|e| panic!("{e}\n{body}")))
 }
 
-/// The exporter: the child of the coordinator that has no record in the table.
+/// The exporter: the child of the coordinator that lets others have the processor first.
 fn exporter(running: &Running) -> Option<i32> {
-    let known: Vec<u32> = table(running)
-        .processes()
-        .unwrap()
-        .iter()
-        .map(|process| process.pid)
-        .collect();
-    let children = proc::children(running.pid().unsigned_abs());
-    let mut others = children.into_iter().filter(|pid| !known.contains(pid));
-    others.next().map(u32::cast_signed)
+    let children = proc::children(running.pid().unsigned_abs()).into_iter();
+    let mut nice = children.filter(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        fields.split_ascii_whitespace().nth(16) == Some("10")
+    });
+    nice.next().map(u32::cast_signed)
 }
 
 #[test]
@@ -305,6 +303,29 @@ fn an_exporter_that_is_killed_is_replaced_and_the_run_goes_on() {
         (&died[0]["role"], &died[0]["pid"]),
         (&"exporter".into(), &pid.into())
     );
+    none_left(&sandbox);
+}
+
+#[test]
+fn an_exporter_that_ends_again_and_again_is_given_up_and_the_run_goes_on() {
+    let sandbox = sandbox();
+    let mut running = sandbox.coord().serve().args(FLAGS).spawn();
+    let address = address(&mut running);
+    until("it to be given up", || {
+        if let Some(pid) = exporter(&running) {
+            // It may have ended since.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        running
+            .stdout()
+            .contains("ends again and again")
+            .then_some(())
+    });
+    assert!(TcpStream::connect(&address).is_err(), "clients would wait");
+    go(&sandbox);
+    let outcome = running.wait();
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert_eq!(outcome.count("/jobs/done"), 2);
     none_left(&sandbox);
 }
 

@@ -7,7 +7,7 @@ use png::{BitDepth, ColorType, Decoder, Encoder, Limits, Transformations};
 /// The longest side of a picture on the page, in pixels.
 const SIDE: usize = 340;
 /// Pixels of a picture that is looked at, at most.
-const PIXELS: usize = 64_000_000;
+const PIXELS: usize = 16_000_000;
 
 /// A picture on the page.
 pub struct Thumbnail {

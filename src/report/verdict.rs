@@ -143,7 +143,7 @@ fn best(
 
 /// What more connections would have brought; `None` if nothing was downloaded.
 fn connections(replay: &Replay) -> Option<String> {
-    let now = replay.connections();
+    let now = replay.setup.most_connections();
     let number = |change: &Change| match change {
         Change::Connections(n) => Some(*n),
         _ => None,

@@ -90,7 +90,7 @@ fn row(story: &Story, replay: &Replay, what_if: &WhatIf) -> Markup {
 fn name(change: Change, replay: &Replay) -> String {
     match change {
         Change::Connections(1) => "1 connection".to_owned(),
-        Change::Connections(n) if n == replay.connections() => {
+        Change::Connections(n) if n == replay.setup.most_connections() => {
             format!("{n} connections from the beginning")
         }
         Change::Connections(n) => format!("{n} connections"),

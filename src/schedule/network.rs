@@ -17,6 +17,9 @@ const FARTHEST: f64 = 1.0;
 const EXACT: f64 = 1e-5;
 /// Limits that are tried are so many times apart.
 const STEP: f64 = 1.08;
+/// The same where there are so many parts that each try takes its time.
+const LARGE_STEP: f64 = 1.3;
+const LARGE: usize = 200_000;
 /// A limit at so much of the most connections is one that would have been seen.
 const INSIDE: f64 = 0.75;
 
@@ -75,10 +78,11 @@ impl Network {
         let most = most.unwrap_or(1).max(1);
         let free = Model::of(&came, &moves, f64::INFINITY);
         let mut limited: Vec<Model> = Vec::new();
+        let step = if came.len() > LARGE { LARGE_STEP } else { STEP };
         let mut knee = 1.0;
         while knee < most as f64 * INSIDE {
             limited.push(Model::of(&came, &moves, knee));
-            knee *= STEP;
+            knee *= step;
         }
         let best = limited
             .into_iter()

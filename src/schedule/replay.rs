@@ -12,6 +12,8 @@ use crate::values::order::Order;
 
 /// So many parts and jobs are simulated as often as one likes.
 const SMALL: usize = 30_000;
+/// Of more than these, only the three changes are tried that tell most.
+const HUGE: usize = 500_000;
 /// Savings of a smaller share than this are chance: jobs come in another order.
 const LEAST: f64 = 0.02;
 /// Connections that can be asked for.
@@ -92,14 +94,22 @@ impl Replay {
         let (workload, setup, network) = fit(observed)?;
         let begun = begun(observed);
         let replayed = simulate(&workload, &setup).makespan;
-        let is_large = observed.parts.len() + workload.jobs.len() > SMALL;
+        let size = observed.parts.len() + workload.jobs.len();
+        let is_large = size > SMALL;
         let base = Base {
             workload: &workload,
             setup: &setup,
             network: network.as_ref(),
             pinned: observed.connections,
         };
-        let changes = base.changes(is_large);
+        let mut changes = base.changes(is_large);
+        if size > HUGE {
+            let twice = setup.most_connections() * 2;
+            changes.retain(|change| match change {
+                Change::Connections(connections) => *connections == twice,
+                change => matches!(change, Change::Workers(_) | Change::Staged),
+            });
+        }
         let what_ifs = changes.into_iter().map(|change| base.ask(change)).collect();
         Some(Replay {
             setup,
@@ -133,12 +143,6 @@ impl Replay {
             .abs()
             .max(self.replayed * LEAST);
         (saved.abs() > least).then_some(saved)
-    }
-
-    /// The most connections that were allowed.
-    pub fn connections(&self) -> usize {
-        let later = self.setup.later.iter().map(|(_, connections)| *connections);
-        later.fold(self.setup.connections, usize::max)
     }
 }
 
@@ -278,8 +282,7 @@ impl Base<'_> {
         let Some(network) = self.network else {
             return Vec::new();
         };
-        let later = self.setup.later.iter().map(|(_, connections)| *connections);
-        let now = later.fold(self.setup.connections, usize::max);
+        let now = self.setup.most_connections();
         let mut numbers = match network.growth {
             // Nothing is known of any other number.
             Growth::Unknown => Vec::new(),

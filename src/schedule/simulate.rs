@@ -59,10 +59,16 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The most connections that are ever allowed.
+    pub fn most_connections(&self) -> usize {
+        let later = self.later.iter().map(|(_, connections)| *connections);
+        later.fold(self.connections, usize::max)
+    }
+
     /// Bytes per second that can come.
     pub fn rate(&self) -> f64 {
         self.bandwidth
-            .min(self.per_connection * self.connections.max(1) as f64)
+            .min(self.per_connection * self.most_connections().max(1) as f64)
     }
 }
 

@@ -84,7 +84,7 @@ impl Strip {
     }
 }
 
-fn stack(strips: &[Strip], axis: &TimeAxis, says: &str) -> Markup {
+fn stack(name: &str, strips: &[Strip], axis: &TimeAxis, says: &str) -> Markup {
     let gap = 30.0;
     let bottom = strips.iter().map(|strip| strip.height + gap).sum::<f64>();
     let mut tops = Vec::new();
@@ -102,7 +102,7 @@ fn stack(strips: &[Strip], axis: &TimeAxis, says: &str) -> Markup {
         }
     };
     html! {
-        div.scroll.chart tabindex="0" role="region" aria-label="Chart" {
+        div.scroll.chart tabindex="0" role="region" aria-label=(name) {
             (chart(WIDTH, bottom + 26.0, says, body))
         }
     }
@@ -172,7 +172,7 @@ pub fn network(story: &Story) -> Markup {
     html! {
         h2 { "Bandwidth over time" }
         figure {
-            (stack(&strips, &axis, &says))
+            (stack("Bandwidth over time, chart", &strips, &axis, &says))
             figcaption {
                 "Each point is the mean of " (duration(axis.seconds() / BINS as f64)) ". "
                 @if strips.len() > 1 { "The dashed line is the number of connections that were allowed." }
@@ -236,7 +236,7 @@ pub fn jobs(story: &Story) -> Markup {
     html! {
         h2 { "Jobs over time" }
         figure {
-            (stack(&strips, &axis, &says))
+            (stack("Jobs over time, chart", &strips, &axis, &says))
             figcaption { "The dashed line is the number of workers. Where it is not reached and no job is ready, the workers waited for the network." }
         }
     }

@@ -8,13 +8,13 @@
 
 /// Concurrencies that were seen for less than this share of the time say nothing.
 const SEEN: f64 = 0.01;
-/// How much better one model must be than another: parts times the logarithm by which they differ
-/// less from it. Differences of neighbouring parts are alike, so it is more than chance needs.
+/// How much better one model must fit than another: that much by chance is one in a hundred
+/// thousand, but neighbouring parts differ alike, so it is less certain than that.
 const CLEAR: f64 = 12.0;
-/// A part that differs more than this, in squares of logarithms, stood still, or is no part.
-const FARTHEST: f64 = 1.0;
-/// Models from which parts differ by less than three thousandths are as good as each other.
-const EXACT: f64 = 1e-5;
+/// Misfits beyond this count no more: three times the usual difference.
+const FARTHEST: f64 = 9.0;
+/// Differences of a fiftieth are usual anywhere.
+const EXACT: f64 = 0.02;
 /// Limits that are tried are so many times apart.
 const STEP: f64 = 1.08;
 /// The same where there are so many parts that each try takes its time.
@@ -76,28 +76,31 @@ impl Network {
         let all: f64 = seconds.iter().sum();
         let most = seconds.iter().rposition(|at| *at >= SEEN * all);
         let most = most.unwrap_or(1).max(1);
-        let free = Model::of(&came, &moves, f64::INFINITY);
-        let mut limited: Vec<Model> = Vec::new();
+        let (each, off) = differences(&came, &moves, f64::INFINITY);
+        let weights = weights(&came);
+        let scale = scale(&off);
+        let free = Model {
+            knee: f64::INFINITY,
+            each,
+            misfit: misfit(&off, &weights, scale),
+        };
         let step = if came.len() > LARGE { LARGE_STEP } else { STEP };
+        let mut best: Option<Model> = None;
         let mut knee = 1.0;
         while knee < most as f64 * INSIDE {
-            limited.push(Model::of(&came, &moves, knee));
+            let (each, off) = differences(&came, &moves, knee);
+            let misfit = misfit(&off, &weights, scale);
+            if best.is_none_or(|best| misfit < best.misfit) {
+                best = Some(Model { knee, each, misfit });
+            }
             knee *= step;
         }
-        let best = limited
-            .into_iter()
-            .min_by(|a, b| a.spread.total_cmp(&b.spread));
-        let bytes: f64 = came.iter().map(|part| part.bytes as f64).sum();
-        let squares: f64 = came.iter().map(|part| (part.bytes as f64).powi(2)).sum();
-        // As many parts of the same size would say as much.
-        let count = bytes * bytes / squares;
-        let clear =
-            |worse: f64, better: f64| count * (worse.max(EXACT) / better.max(EXACT)).ln() >= CLEAR;
         let (growth, model) = match best {
-            Some(best) if clear(free.spread, best.spread) => (Growth::Full, best),
-            Some(best) if clear(best.spread, free.spread) => (Growth::Proportional, free),
+            Some(best) if free.misfit - best.misfit >= CLEAR => (Growth::Full, best),
+            Some(best) if best.misfit - free.misfit >= CLEAR => (Growth::Proportional, free),
             _ => (Growth::Unknown, free),
         };
+        let bytes: f64 = came.iter().map(|part| part.bytes as f64).sum();
         Some(Network {
             bandwidth: match growth {
                 Growth::Proportional => f64::INFINITY,
@@ -119,40 +122,74 @@ struct Model {
     knee: f64,
     /// Bytes per second of a connection up to there.
     each: f64,
-    /// How far parts differ from it: the variance of the logarithm of what they brought, by bytes.
-    spread: f64,
+    /// How badly the parts fit it.
+    misfit: f64,
 }
 
-impl Model {
-    fn of(parts: &[Part], moves: &[Move], knee: f64) -> Model {
-        // Seconds of a connection for itself that each part had.
-        let mut had = vec![0.0; parts.len()];
-        let (mut now, mut sum, mut count) = (0.0, 0.0, 0_usize);
-        for step in moves {
-            if count > 0 {
-                sum += (step.at - now) * (knee / count as f64).min(1.0);
-            }
-            now = step.at;
-            if step.begins {
-                count += 1;
-                had[step.part] = -sum;
-            } else {
-                count = count.saturating_sub(1);
-                had[step.part] += sum;
-            }
+/// Bytes per second of a connection if the rate grows up to `knee` of them, and the logarithm of
+/// how much more than that each part brought.
+fn differences(parts: &[Part], moves: &[Move], knee: f64) -> (f64, Vec<f64>) {
+    // Seconds of a connection for itself that each part had.
+    let mut had = vec![0.0; parts.len()];
+    let (mut now, mut sum, mut count) = (0.0, 0.0, 0_usize);
+    for step in moves {
+        if count > 0 {
+            sum += (step.at - now) * (knee / count as f64).min(1.0);
         }
-        let bytes = parts.iter().map(|part| part.bytes as f64);
-        let each = bytes.clone().sum::<f64>() / had.iter().sum::<f64>().max(1e-9);
-        // Small parts say little: they are over before anything can be measured of them.
-        let all = bytes.clone().sum::<f64>();
-        let off = bytes
-            .zip(&had)
-            .map(|(bytes, had)| (bytes, (bytes / had.max(1e-9)).ln()));
-        let mean = off.clone().map(|(bytes, off)| bytes * off).sum::<f64>() / all;
-        let spread = off.map(|(bytes, off)| bytes * (off - mean).powi(2).min(FARTHEST));
-        let spread = spread.sum::<f64>() / all;
-        Model { knee, each, spread }
+        now = step.at;
+        if step.begins {
+            count += 1;
+            had[step.part] = -sum;
+        } else {
+            count = count.saturating_sub(1);
+            had[step.part] += sum;
+        }
     }
+    let bytes = parts.iter().map(|part| part.bytes as f64);
+    let each = bytes.clone().sum::<f64>() / had.iter().sum::<f64>().max(1e-9);
+    let off = bytes
+        .zip(&had)
+        .map(|(bytes, had)| (bytes / had.max(1e-9) / each).ln());
+    (each, off.collect())
+}
+
+/// How much each part says, by its bytes: small ones are over before anything can be measured of
+/// them. All together, as many as parts of the same size would say as much.
+fn weights(parts: &[Part]) -> Vec<f64> {
+    let bytes = parts.iter().map(|part| part.bytes as f64);
+    let squares: f64 = bytes.clone().map(|bytes| bytes * bytes).sum();
+    let all: f64 = bytes.clone().sum();
+    bytes.map(|bytes| bytes * all / squares).collect()
+}
+
+/// How far parts usually differ from each other: half of them less than two thirds of this.
+fn scale(off: &[f64]) -> f64 {
+    let median = |mut values: Vec<f64>| {
+        let middle = values.len() / 2;
+        let (_, median, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+        *median
+    };
+    let middle = median(off.to_vec());
+    let far = median(off.iter().map(|off| (off - middle).abs()).collect());
+    (far * 1.5).max(EXACT)
+}
+
+/// How badly parts fit: squares of their differences from the mean, in that scale. What differs
+/// very much, because it stood still or is no part, counts no more than what differs much.
+fn misfit(off: &[f64], weights: &[f64], scale: f64) -> f64 {
+    let mean = |counts: &dyn Fn(f64) -> bool| {
+        let counted = off.iter().zip(weights).filter(|(off, _)| counts(**off));
+        let (sum, all) = counted.fold((0.0, 0.0), |(sum, all), (off, weight)| {
+            (sum + off * weight, all + weight)
+        });
+        if all > 0.0 { sum / all } else { 0.0 }
+    };
+    let first = mean(&|_| true);
+    let mean = mean(&|off| (off - first).abs() < 3.0 * scale);
+    let misfits = off.iter().zip(weights);
+    let misfits =
+        misfits.map(|(off, weight)| weight * ((off - mean) / scale).powi(2).min(FARTHEST) / 2.0);
+    misfits.sum()
 }
 
 /// A part that begins to come, or has come.

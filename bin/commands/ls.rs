@@ -31,9 +31,6 @@ pub fn run(args: &Args, cli: &Cli) -> Result<u8, StoreError> {
             count += page.objects.len() + page.prefixes.len();
             objects += page.objects.len() as u64;
             bytes += page.objects.iter().map(|object| object.size).sum::<u64>();
-            if cli.voice().quiet && !cli.json {
-                continue;
-            }
             match print(&page, cli.json) {
                 Ok(()) => {}
                 // Whoever reads has seen enough, as with `| head`.

@@ -130,10 +130,13 @@ fn by_hand_the_quiet_hear_nothing_and_the_verbose_every_move() {
         ["get", "s3://b/", "got"],
         ["put", "file", "s3://b/up/"],
     );
-    for args in [&ls, &get, &put] {
-        let quiet = [&["-q"], &args[..]].concat();
-        assert_eq!(by_hand(&sandbox, &quiet), Default::default(), "{args:?}");
+    let quietly = |args: &[&str]| by_hand(&sandbox, &[&["-q"], args].concat());
+    for args in [&get, &put] {
+        assert_eq!(quietly(args), Default::default(), "{args:?}");
     }
+    // A listing is what was asked for.
+    let (out, err) = quietly(&ls);
+    assert_eq!((out.lines().count(), err.as_str()), (3, ""), "{out}");
     assert!(sandbox.path("got/good/x").exists() && sandbox.path("served/b/up/file").exists());
     assert_eq!(by_hand(&sandbox, &put).0, "s3://b/up/file\n");
     let (out, _) = by_hand(&sandbox, &[&["-v"], &put[..]].concat());

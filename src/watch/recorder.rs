@@ -49,7 +49,7 @@ pub struct Ending {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// A file.
-    #[error("{} cannot be written: {source}; the run itself is not concerned", path.display())]
+    #[error("{} cannot be written: {source}; the run goes on without it, choose another file the next time", path.display())]
     File {
         /// Which.
         path: PathBuf,

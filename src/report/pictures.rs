@@ -6,6 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use maud::{Markup, html};
+use rayon::prelude::*;
 
 use super::story::Story;
 use super::thumbnail;
@@ -40,9 +41,13 @@ pub fn pictures(story: &Story) -> Markup {
         .collect();
     let (mut shown_ones, mut bytes) = (Vec::new(), 0);
     let wanted = all.len().min(PICTURES);
-    for n in 0..wanted {
-        let (name, path) = all[n * all.len() / wanted];
-        let Some(small) = read(path).and_then(thumbnail::of) else {
+    let chosen: Vec<_> = (0..wanted).map(|n| all[n * all.len() / wanted]).collect();
+    let small: Vec<_> = chosen
+        .par_iter()
+        .map(|(_, path)| read(path).and_then(thumbnail::of))
+        .collect();
+    for ((name, path), small) in chosen.into_iter().zip(small) {
+        let Some(small) = small else {
             continue;
         };
         if bytes + small.png.len() > ALL {

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use png::{BitDepth, ColorType, Decoder, Encoder, Limits, Transformations};
+use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Limits, Transformations};
 
 /// The longest side of a picture on the page, in pixels.
 const SIDE: usize = 340;
@@ -79,6 +79,7 @@ fn encode(pixels: &[u8], size: (usize, usize), colours: ColorType) -> Option<Vec
     let mut encoder = Encoder::new(&mut png, size.0 as u32, size.1 as u32);
     encoder.set_color(colours);
     encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
     let mut writer = encoder.write_header().ok()?;
     writer.write_image_data(pixels).ok()?;
     writer.finish().ok()?;

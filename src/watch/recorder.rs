@@ -24,6 +24,8 @@ const EVERY: Duration = Duration::from_millis(50);
 /// How often where so many have come that the next ones may overrun the ring.
 const SOON: Duration = Duration::from_millis(2);
 const MANY: u64 = 4096;
+/// Bytes of the trace that are written at a time.
+const BUFFER: usize = 256 << 10;
 /// How often the trace's curves get a point.
 const CURVES_NS: u64 = 200_000_000;
 
@@ -89,7 +91,10 @@ pub fn record(
         table,
         reader: EventReader::default(),
         tally: Tally::new(workers, begun_ns),
-        trace: trace.map(|(path, file)| (path, Trace::new(BufWriter::new(file), begun_ns))),
+        trace: trace.map(|(path, file)| {
+            let file = BufWriter::with_capacity(BUFFER, file);
+            (path, Trace::new(file, begun_ns))
+        }),
         chronicle: report.map(|(path, story)| (path, Chronicle::new(story, begun_ns))),
         last: (0, begun_ns),
         wanted: Vec::new(),

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::table::{JobId, SlotId, Table};
@@ -26,6 +27,21 @@ const WAITS: u32 = 40_000_000;
 
 /// Spans of idle workers are told from here on.
 const IDLE_NS: u64 = 20_000;
+
+/// What is shown with a span.
+#[derive(Default, Serialize)]
+struct Args<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<&'a str>,
+}
 
 /// Nanoseconds of the run, and where something is shown.
 #[derive(Clone, Copy, Debug)]
@@ -128,13 +144,11 @@ impl<W: Write> Trace<W> {
         match event.kind {
             EventKind::Joined => Ok(()),
             EventKind::ObjectFetching => self.object_begun(by.pid, id, now),
-            EventKind::ObjectReady => {
-                let ended = json!({ "fetched": value });
-                self.object_ended(table, id, now, ended)
-            }
+            EventKind::ObjectReady => self.object_ended(table, id, now, "ready", value),
             EventKind::ObjectFailed => {
-                let why = Fault::from_bits(value as u32).map(|fault| fault.to_string());
-                self.object_ended(table, id, now, json!({ "failed": why }))
+                let why = Fault::from_bits(value as u32);
+                let why = why.map_or(String::new(), |fault| fault.to_string());
+                self.object_ended(table, id, now, &format!("failed: {why}"), 0)
             }
             // Its downloader died.
             EventKind::ObjectWanted if self.objects.contains_key(&id) => {
@@ -143,7 +157,7 @@ impl<W: Write> Trace<W> {
                 for track in self.parts.iter().filter_map(its).collect::<Vec<_>>() {
                     self.part_ended(table, track, 0, now)?;
                 }
-                self.object_ended(table, id, now, json!({ "given back": true }))
+                self.object_ended(table, id, now, "given back", 0)
             }
             EventKind::ObjectWanted | EventKind::ObjectEvicted => Ok(()),
             EventKind::JobWaiting => {
@@ -231,7 +245,11 @@ impl<W: Write> Trace<W> {
             begun,
             ended,
         };
-        let args = json!({ "key": key_of(table, slot) });
+        let key = key_of(table, slot);
+        let args = Args {
+            key: Some(&key),
+            ..Args::default()
+        };
         self.chrome.span(track, &span, &args)
     }
 
@@ -292,7 +310,8 @@ impl<W: Write> Trace<W> {
         table: &Table,
         slot: u32,
         now: u64,
-        mut how: serde_json::Value,
+        how: &str,
+        fetched: u64,
     ) -> io::Result<()> {
         let Some((lane, begun)) = self.objects.remove(&slot) else {
             return Ok(());
@@ -306,15 +325,20 @@ impl<W: Write> Trace<W> {
         };
         *at(&mut self.landed, slot) = Some(ended);
         let key = key_of(table, slot);
-        how["key"] = json!(key);
-        how["size"] = json!(table.size(SlotId(slot)).unwrap_or(0));
+        let args = Args {
+            key: Some(&key),
+            size: Some(table.size(SlotId(slot)).unwrap_or(0)),
+            bytes: Some(fetched),
+            ended: Some(how),
+            ..Args::default()
+        };
         let span = Span {
             name: short(&key),
             kind: "object",
             begun: begun.at,
             ended: now,
         };
-        self.chrome.span(begun.track, &span, &how)
+        self.chrome.span(begun.track, &span, &args)
     }
 
     fn part_begun(&mut self, pid: u32, slot: u32, line: u16, now: u64) -> io::Result<()> {
@@ -345,7 +369,11 @@ impl<W: Write> Trace<W> {
             begun: part.begun.at,
             ended: now,
         };
-        let args = json!({ "key": key, "bytes": bytes });
+        let args = Args {
+            key: Some(&key),
+            bytes: Some(bytes),
+            ..Args::default()
+        };
         self.chrome.span(track, &span, &args)?;
         let Some(answered) = part.answered else {
             return Ok(());
@@ -356,7 +384,7 @@ impl<W: Write> Trace<W> {
             begun: part.begun.at,
             ended: answered,
         };
-        self.chrome.span(track, &span, &json!({}))
+        self.chrome.span(track, &span, &Args::default())
     }
 
     fn job_begun(
@@ -375,7 +403,7 @@ impl<W: Write> Trace<W> {
                 begun: since,
                 ended: now,
             };
-            self.chrome.span(track, &span, &json!({}))?;
+            self.chrome.span(track, &span, &Args::default())?;
         }
         let begun = Begun { at: now, track };
         let job = JobUnderWay {
@@ -411,8 +439,11 @@ impl<W: Write> Trace<W> {
                 begun: begun.at,
                 ended: now,
             };
-            self.chrome
-                .span(begun.track, &span, &json!({ "ended": how }))?;
+            let args = Args {
+                ended: Some(how),
+                ..Args::default()
+            };
+            self.chrome.span(begun.track, &span, &args)?;
         }
         let Some(run) = self.running.remove(&job) else {
             return Ok(());
@@ -425,7 +456,11 @@ impl<W: Write> Trace<W> {
             begun: run.begun.at,
             ended: now,
         };
-        let args = json!({ "attempt": run.attempt, "ended": how });
+        let args = Args {
+            attempt: Some(run.attempt),
+            ended: Some(how),
+            ..Args::default()
+        };
         self.chrome.span(run.begun.track, &span, &args)
     }
 
@@ -471,7 +506,7 @@ impl<W: Write> Trace<W> {
             self.part_ended(table, track, 0, now)?;
         }
         for slot in self.objects.keys().copied().collect::<Vec<_>>() {
-            self.object_ended(table, slot, now, json!({ "cut off": true }))?;
+            self.object_ended(table, slot, now, "cut off", 0)?;
         }
         let jobs = self.running.keys().chain(self.uploads.keys());
         for job in jobs.copied().collect::<Vec<_>>() {

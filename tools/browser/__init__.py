@@ -48,9 +48,13 @@ class Browser:
         options = {"binary": chromium, "args": arguments}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options,
                   "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
-        answer = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
-        self.session = f"/session/{answer['sessionId']}"
-        self.tell("/timeouts", script=300_000, pageLoad=300_000)
+        try:
+            answer = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+            self.session = f"/session/{answer['sessionId']}"
+            self.tell("/timeouts", script=300_000, pageLoad=300_000)
+        except BaseException:
+            self.close()
+            raise
 
     def ask(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()

@@ -194,13 +194,18 @@ impl Upcoming {
 
     /// How large a part may be where it usually has `usual` bytes. As long as fewer jobs wait for a
     /// worker than there are workers, all connections share in the job that comes next: with parts
-    /// of the usual size it would arrive together with those after it, and late.
+    /// of the usual size it would arrive together with those after it, and late. A job that runs
+    /// while its inputs land gets small ones, so that what it needs first does not come beside what
+    /// it needs last.
     pub fn part_bytes(
         &self,
         table: &Table,
         usual: u64,
         connections: usize,
     ) -> Result<u64, TableError> {
+        if !self.together.is_empty() {
+            return Ok(usual.min(SMALLEST_PART));
+        }
         let enough = self.workers.max(1);
         Ok(match table.jobs_that_wait(enough)? < enough {
             true => share(self.begun_bytes, usual, connections),

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -11,6 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use crate::report::Story;
 use crate::sys::fork;
 use crate::sys::pidfd::Ended;
+use crate::sys::whole;
 use crate::values::Role;
 use crate::watch::{self, Ending, Recording};
 
@@ -27,21 +28,30 @@ impl Record {
     }
 
     /// Opens what is to be written, so that it is known before the run whether it can be.
-    pub(super) fn open(&self, story: Story) -> Result<Recording, RunError> {
+    pub(super) fn open(self) -> Result<Opened, RunError> {
         let not = |path: &Path| {
             let path = path.to_owned();
             move |source| RunError::Record { path, source }
         };
-        let trace = match &self.trace {
-            Some(path) => Some((path.clone(), File::create(path).map_err(not(path))?)),
+        let trace = match self.trace {
+            Some(path) => {
+                let file = File::create(&path).map_err(not(&path))?;
+                Some((path, file))
+            }
             None => None,
         };
         if let Some(path) = &self.report {
-            watch::can_be_written(path).map_err(not(path))?;
+            whole::can_be_written(path).map_err(not(path))?;
         }
-        let report = self.report.clone().map(|path| (path, story));
-        Ok(Recording { trace, report })
+        let report = self.report;
+        Ok(Opened { trace, report })
     }
+}
+
+/// What a run is recorded in.
+pub(super) struct Opened {
+    trace: Option<(PathBuf, File)>,
+    report: Option<PathBuf>,
 }
 
 /// Seconds since the epoch.
@@ -52,7 +62,11 @@ pub(super) fn unix_now() -> u64 {
 
 impl Supervisor<'_, '_> {
     /// Forks the recorder.
-    pub fn start_recorder(&mut self, recording: Recording) -> Result<(), RunError> {
+    pub fn start_recorder(&mut self, opened: Opened, story: Story) -> Result<(), RunError> {
+        let recording = Recording {
+            trace: opened.trace,
+            report: opened.report.map(|path| (path, story)),
+        };
         let (over, tell) = pipe_with(PipeFlags::CLOEXEC)
             .map_err(|errno| RunError::system("pipe")(errno.into()))?;
         let (shared, begun_ns) = (self.shared, self.begun_ns);

@@ -69,11 +69,17 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     if dry_run {
         return dry::run(&jobfile, &store, server.as_ref(), output, &signals);
     }
-    let staging = open_staging(&jobfile.staging)?;
     let not = |source| RunError::Output {
         path: jobfile.out.clone(),
         source,
     };
+    // It may be where these files are to stand.
+    fs::create_dir_all(&jobfile.out).map_err(not)?;
+    let opened = match record.is_wanted() {
+        true => Some(record.open()?),
+        false => None,
+    };
+    let staging = open_staging(&jobfile.staging)?;
     let scratch = Scratch::create(&jobfile.out).map_err(not)?;
     let out = fs::canonicalize(&jobfile.out).map_err(not)?;
     let (journal, earlier) = Journal::open(&out, fresh).map_err(not)?;
@@ -82,7 +88,7 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
         None => None,
     };
     let mut table = Table::create(limits)?;
-    if record.is_wanted() {
+    if opened.is_some() {
         table = table.record_details()?;
     }
     if room.is_some() && !jobfile.keep {
@@ -112,9 +118,8 @@ pub fn run(config: RunConfig<'_>) -> Result<ExitCode, RunError> {
     let mut supervisor = Supervisor::new(&shared, observer, signals, journal, begun_ns);
     supervisor.grace = grace;
     let place = format!("s3://{} at {}", shared.store.bucket, host_of(&shared.store));
-    if record.is_wanted() {
-        let story = story(&shared, &place, synthetic);
-        supervisor.start_recorder(record.open(story)?)?;
+    if let Some(opened) = opened {
+        supervisor.start_recorder(opened, story(&shared, &place, synthetic))?;
     }
     supervisor.exporting = listener.map(|listener| {
         let about = About {

@@ -1,12 +1,12 @@
 //! What a run did, for people and programs: the end of the output and `OUT/summary.json`.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::sys::whole;
 use crate::table::{Figures, JobId, SlotId, Table, TableError};
 use crate::task::{JobFile, Uploaded};
 use crate::values::{JobState, ObjectState, Verified};
@@ -353,11 +353,9 @@ impl Summary {
     /// Writes `summary.json` into a directory; the file is there whole or not at all.
     pub fn write(&self, out: &Path) -> io::Result<PathBuf> {
         let path = out.join("summary.json");
-        let part = out.join(format!(".summary-{}.json", std::process::id()));
-        let mut file = fs::File::create(&part)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.write_all(b"\n")?;
-        fs::rename(&part, &path)?;
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        whole::write(&path, &text)?;
         Ok(path)
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::store::{Lease, S3Store};
 use crate::sys::clock::{jitter, now_ns};
 use crate::table::{Table, TableError};
+use crate::values::lanes::Lanes;
 
 use super::backoff::Backoff;
 use super::bell::Bell;
@@ -63,7 +64,7 @@ pub(super) struct Engine {
     pub waiting: RefCell<Option<Rc<Part>>>,
     /// Lines at work, and their numbers.
     pub busy: Cell<usize>,
-    numbers: RefCell<Vec<bool>>,
+    numbers: RefCell<Lanes>,
     /// There was nothing to give out at some time since the last look.
     pub starved: Cell<bool>,
     /// Bytes that have come, and requests that were answered well.
@@ -199,12 +200,10 @@ impl Engine {
             self.at_work.notify_one();
         }
         let engine = Rc::clone(self);
-        let number = self.number();
+        let (number, _) = self.numbers.borrow_mut().take();
         self.spawn(async move {
-            let ended = engine.line(part, seat, number).await;
-            if let Some(taken) = engine.numbers.borrow_mut().get_mut(usize::from(number)) {
-                *taken = false;
-            }
+            let ended = engine.line(part, seat, number as u16).await;
+            engine.numbers.borrow_mut().give(number);
             engine.busy.set(engine.busy.get().saturating_sub(1));
             // Whoever has given a connection back asks for another one.
             ended.and_then(|ended| match ended {
@@ -213,18 +212,6 @@ impl Engine {
             })
         });
         None
-    }
-
-    /// The lowest number that no line at work has.
-    fn number(&self) -> u16 {
-        let mut numbers = self.numbers.borrow_mut();
-        let free = numbers.iter().position(|taken| !taken);
-        let number = free.unwrap_or_else(|| {
-            numbers.push(false);
-            numbers.len() - 1
-        });
-        numbers[number] = true;
-        u16::try_from(number).unwrap_or(u16::MAX)
     }
 
     /// Runs something beside everything else. When it fails or panics, the engine is over, and

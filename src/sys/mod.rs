@@ -18,5 +18,6 @@ pub mod segment;
 pub mod signals;
 pub mod spawn;
 pub mod sync;
+pub mod whole;
 #[cfg(feature = "s3")]
 pub mod words;

@@ -7,6 +7,7 @@ pub mod connections;
 pub mod event;
 pub mod fault;
 pub mod human;
+pub mod lanes;
 pub mod limits;
 pub mod order;
 pub mod range;

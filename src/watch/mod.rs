@@ -7,7 +7,6 @@ mod chronicle;
 mod exporter;
 mod failed;
 mod find;
-mod lanes;
 mod look;
 mod metrics;
 mod recorder;
@@ -21,5 +20,5 @@ pub use look::{
     Bytes, EndpointLook, Failure, Faults, Fetching, Jobs, Look, Objects, Process, Totals, Watcher,
 };
 pub use metrics::{About, Metrics};
-pub use recorder::{Ending, RecordError, Recording, can_be_written, record};
+pub use recorder::{Ending, RecordError, Recording, record};
 pub use tally::Tally;

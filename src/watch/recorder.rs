@@ -2,7 +2,7 @@
 //! be seen of them. It changes nothing in the table but for what it says at the end.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{self, Story};
 use crate::sys::clock::now_ns;
+use crate::sys::whole;
 use crate::table::{EventReader, SlotId, Table, TableError};
 use crate::values::{Event, EventKind, Role, human};
 
@@ -202,7 +203,7 @@ impl Recorder<'_> {
         chronicle.ended(&ending.outcome, ending.seconds);
         let story = chronicle.end(self.table, &self.tally, self.reader.lost())?;
         let page = report::page(&story);
-        whole(&path, page.as_bytes()).map_err(file(&path))?;
+        whole::write(&path, page.as_bytes()).map_err(file(&path))?;
         self.table.note(&said("report", &path))?;
         Ok(())
     }
@@ -218,36 +219,4 @@ fn file(path: &Path) -> impl FnOnce(io::Error) -> RecordError {
 fn said(what: &str, path: &Path) -> String {
     let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
     format!("{what}: {} ({})", path.display(), human::bytes(size))
-}
-
-/// Where a file stands until it is whole.
-fn part_of(path: &Path) -> io::Result<PathBuf> {
-    let is_directory = || io::Error::from(io::ErrorKind::IsADirectory);
-    let file = path.file_name().filter(|_| !path.is_dir());
-    let mut name = std::ffi::OsString::from(".");
-    name.push(file.ok_or_else(is_directory)?);
-    name.push(format!(".{}", std::process::id()));
-    Ok(path.with_file_name(name))
-}
-
-/// Whether a file can be written there.
-///
-/// # Errors
-/// Why not.
-pub fn can_be_written(path: &Path) -> io::Result<()> {
-    let part = part_of(path)?;
-    File::create(&part)?;
-    std::fs::remove_file(&part)
-}
-
-/// Writes a file that is there whole or not at all.
-fn whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = part_of(path)?;
-    let written = File::create(&part)
-        .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| std::fs::rename(&part, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    written
 }

@@ -13,10 +13,10 @@ use serde_json::json;
 
 use crate::table::{JobId, SlotId, Table};
 use crate::values::event::line_of;
+use crate::values::lanes::Lanes;
 use crate::values::{Event, EventKind, Fault, Role};
 
 use super::chrome::{Chrome, Span, Track};
-use super::lanes::Lanes;
 use super::tally::Tally;
 
 /// Track numbers that no process has: pids end below.

@@ -14,34 +14,7 @@ use crate::common::processes::{no_scratch, none_left, of_role, send, table, unti
 use crate::common::run::{Running, Sandbox};
 use crate::exposition::{Scrape, parse};
 use crate::gate::Gate;
-
-/// A job of each of three products, one of which fails, one of which goes on until there is a file
-/// `go`.
-fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::new();
-    for product in ["bad", "good", "wait"] {
-        sandbox.object("b", &format!("{product}/x"), vec![b'x'; 1000]);
-    }
-    sandbox.job_file(
-        r#"
-[store]
-bucket = "b"
-[products]
-prefix = ""
-[[task]]
-name = "t"
-run = ["sh", "-c", '''
-case "$1" in
-bad) exit 3;;
-wait) while [ ! -e go ]; do sleep 0.02; done;;
-esac
-echo > "$0"
-''', "{out}", "{product}"]
-objects = ["*"]
-"#,
-    );
-    sandbox
-}
+use crate::watched::three_jobs;
 
 const FLAGS: [&str; 5] = ["--json", "--workers", "2", "--metrics", "0"];
 
@@ -105,7 +78,7 @@ fn exporter(running: &Running) -> Option<i32> {
 
 #[test]
 fn what_is_served_fits_the_records_of_the_run() {
-    let sandbox = sandbox();
+    let sandbox = three_jobs();
     let mut running = sandbox.coord().serve().args(FLAGS).spawn();
     let address = address(&mut running);
     let seen = until("two jobs to end", || {
@@ -159,7 +132,7 @@ fn what_is_served_fits_the_records_of_the_run() {
 
 #[test]
 fn each_metric_is_documented_with_its_type() {
-    let sandbox = sandbox();
+    let sandbox = three_jobs();
     let limited = [
         "--staging-limit",
         "1GiB",
@@ -193,7 +166,7 @@ fn each_metric_is_documented_with_its_type() {
 
 #[test]
 fn other_requests_have_their_answers() {
-    let sandbox = sandbox();
+    let sandbox = three_jobs();
     let mut running = sandbox.coord().serve().args(FLAGS).spawn();
     let address = address(&mut running);
     let index = get(&address, "GET", "/").unwrap();
@@ -216,7 +189,7 @@ fn other_requests_have_their_answers() {
 
 #[test]
 fn whatever_clients_do_the_run_ends_well() {
-    let sandbox = sandbox();
+    let sandbox = three_jobs();
     let mut running = sandbox.coord().serve().args(FLAGS).spawn();
     let address = address(&mut running);
     for garbage in [
@@ -259,7 +232,7 @@ fn whatever_clients_do_the_run_ends_well() {
 
 #[test]
 fn a_port_in_use_is_said_before_anything_begins() {
-    let sandbox = sandbox();
+    let sandbox = three_jobs();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let coord = sandbox.coord().serve().args(["--metrics", &address]);
@@ -279,7 +252,7 @@ fn a_port_in_use_is_said_before_anything_begins() {
 
 #[test]
 fn an_exporter_that_is_killed_is_replaced_and_the_run_goes_on() {
-    let sandbox = sandbox();
+    let sandbox = three_jobs();
     let mut running = sandbox.coord().serve().args(FLAGS).spawn();
     let address = address(&mut running);
     until("the first scrape", || scrape(&address));
@@ -308,7 +281,7 @@ fn an_exporter_that_is_killed_is_replaced_and_the_run_goes_on() {
 
 #[test]
 fn an_exporter_that_ends_again_and_again_is_given_up_and_the_run_goes_on() {
-    let sandbox = sandbox();
+    let sandbox = three_jobs();
     let mut running = sandbox.coord().serve().args(FLAGS).spawn();
     let address = address(&mut running);
     until("it to be given up", || {
@@ -331,7 +304,7 @@ fn an_exporter_that_ends_again_and_again_is_given_up_and_the_run_goes_on() {
 
 #[test]
 fn counters_do_not_go_down_when_a_downloader_dies() {
-    let sandbox = sandbox();
+    let sandbox = three_jobs();
     go(&sandbox);
     let gate = Gate::new(&sandbox.path("served"), &["GET /b/wait/x"]);
     let mut running = gate.use_by(sandbox.coord()).args(FLAGS).spawn();

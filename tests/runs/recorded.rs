@@ -254,6 +254,19 @@ fn a_file_that_cannot_be_written_is_said_before_the_run() {
             assert!(outcome.stderr.contains("cannot be written"), "{flag}");
             assert!(outcome.stderr.contains("choose another file"), "{flag}");
             none_left(&sandbox);
+            assert_eq!(fs::read_dir(sandbox.path("out")).unwrap().count(), 0);
+            assert!(!sandbox.path(".cotec/staging").exists());
         }
     }
+}
+
+#[test]
+fn files_may_stand_in_the_directory_of_the_results() {
+    let sandbox = Sandbox::new();
+    three_products(&sandbox);
+    let files = ["--trace", "out/t.json", "--report", "out/r.html"];
+    sandbox.coord().serve().args(files).expect(0);
+    assert!(!events(&sandbox.path("out/t.json")).is_empty());
+    assert!(sandbox.path("out/r.html").exists());
+    assert!(sandbox.path("out/summary.json").exists());
 }

@@ -10,8 +10,10 @@ use crate::common::run::{Running, Sandbox};
 use crate::gate::Gate;
 use serde_json::Value;
 
-/// A run of three jobs, one of which fails, one of which goes on until there is a file `go`.
-fn run(sandbox: &Sandbox) -> Running {
+/// A job of each of three products, one of which fails, one of which goes on until there is a file
+/// `go`.
+pub fn three_jobs() -> Sandbox {
+    let sandbox = Sandbox::new();
     for product in ["bad", "good", "wait"] {
         sandbox.object("b", &format!("{product}/x"), vec![b'x'; 1000]);
     }
@@ -33,6 +35,10 @@ echo > "$0"
 objects = ["*"]
 "#,
     );
+    sandbox
+}
+
+fn run(sandbox: &Sandbox) -> Running {
     sandbox.coord().serve().args(["--workers", "2"]).spawn()
 }
 
@@ -53,7 +59,7 @@ fn records(output: &Output) -> Vec<Value> {
 
 #[test]
 fn what_is_shown_is_how_the_run_stands() {
-    let sandbox = Sandbox::new();
+    let sandbox = three_jobs();
     let running = run(&sandbox);
     let pid = running.pid().to_string();
     let look = until("two jobs to end", || {
@@ -155,7 +161,7 @@ fn the_endpoints_budget_is_shown_where_something_is_limited() {
 
 #[test]
 fn records_come_until_the_run_is_over() {
-    let sandbox = Sandbox::new();
+    let sandbox = three_jobs();
     let running = run(&sandbox);
     let _table = table(&running);
     let mut stat = Command::new(env!("CARGO_BIN_EXE_cotec"))
@@ -178,7 +184,7 @@ fn records_come_until_the_run_is_over() {
 
 #[test]
 fn a_killed_coordinator_is_told_and_how_to_go_on() {
-    let sandbox = Sandbox::new();
+    let sandbox = three_jobs();
     let mut running = run(&sandbox);
     let _table = table(&running);
     let stat_beside = Command::new(env!("CARGO_BIN_EXE_cotec"))

@@ -1,13 +1,13 @@
-//! Lanes for spans that lie beside each other: each takes the lowest that is free.
+//! Numbers for what goes on at the same time: each takes the lowest that is free.
 
-/// Which lanes are taken.
+/// Which numbers are taken.
 #[derive(Debug, Default)]
-pub(super) struct Lanes {
+pub struct Lanes {
     taken: Vec<bool>,
 }
 
 impl Lanes {
-    /// Takes the lowest free lane; the second value says whether it is a new one.
+    /// Takes the lowest free one; the second value says whether it is a new one.
     pub fn take(&mut self) -> (u32, bool) {
         if let Some(free) = self.taken.iter().position(|taken| !taken) {
             self.taken[free] = true;

@@ -158,6 +158,12 @@ pub enum StoreError {
         /// What was asked for, and of whom.
         place: String,
     },
+    /// A local file is not as it was when its upload began.
+    #[error("{}: cannot upload: it changed meanwhile; upload it again when nothing writes to it", path.display())]
+    Altered {
+        /// The file.
+        path: PathBuf,
+    },
     /// A local file could not be used.
     #[error("{}: cannot {action}: {source}; {}", path.display(), way_out::of_io(source))]
     Local {
@@ -185,7 +191,9 @@ impl StoreError {
             StoreError::Throttled { .. } => ErrorKind::Throttled,
             StoreError::Server { .. } => ErrorKind::Server,
             StoreError::Protocol { .. } | StoreError::Elsewhere { .. } => ErrorKind::Protocol,
-            StoreError::Local { .. } | StoreError::Stopped { .. } => ErrorKind::Local,
+            StoreError::Local { .. } | StoreError::Altered { .. } | StoreError::Stopped { .. } => {
+                ErrorKind::Local
+            }
         }
     }
 

@@ -329,21 +329,49 @@ fn an_upload_that_fails_removes_its_parts() {
     assert!(service.object.lock().unwrap().is_none());
 }
 
-#[test]
-fn a_file_that_changes_meanwhile_is_not_uploaded() {
+/// Uploads a file of two parts that is written anew, shorter or not, before the store answers the
+/// request of which `when` is true.
+fn put_while_written(
+    shorter: usize,
+    when: impl Fn(&Service, &Seen) -> S3Result<bool> + Send + Sync + 'static,
+) {
     let dir = TempDir::new().unwrap();
     let (path, bytes) = file(&dir, 20);
     let changed = path.clone();
+    let own: Arc<Mutex<Option<Service>>> = Arc::default();
+    let its_own = own.clone();
     let service = Service::new(move |seen| {
-        if let Seen::Part { number: 2, .. } = seen {
-            fs::write(&changed, &bytes[..bytes.len() - 1]).unwrap();
+        let service = its_own.lock().unwrap().clone().unwrap();
+        let outcome = when(&service, seen);
+        if !matches!(outcome, Ok(false)) {
+            fs::write(&changed, &bytes[..bytes.len() - shorter]).unwrap();
         }
-        Ok(())
+        outcome.map(drop)
     });
+    *own.lock().unwrap() = Some(service.clone());
     let error = put(&service, &path).unwrap_err();
-    assert!(error.to_string().contains("changed while"), "{error}");
+    own.lock().unwrap().take();
+    assert!(matches!(error, StoreError::Altered { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Local);
+    assert!(error.to_string().contains("changed meanwhile"), "{error}");
     assert_eq!(service.log().last(), Some(&Seen::Abort));
     assert!(service.object.lock().unwrap().is_none());
+}
+
+#[test]
+fn a_file_that_changes_meanwhile_is_not_uploaded() {
+    // Before any of it is read: it ends early.
+    put_while_written(5 * MIB, |_, seen| Ok(matches!(seen, Seen::Create { .. })));
+    // After all of it has been read.
+    put_while_written(1, |service, seen| {
+        let parts = service.count(|seen| matches!(seen, Seen::Part { .. }));
+        Ok(matches!(seen, Seen::Part { .. }) && parts == 2)
+    });
+    // After it was summed up, which the store can only take for a fault of the network.
+    put_while_written(0, |_, seen| match seen {
+        Seen::Part { .. } => Err(s3_error!(BadDigest)),
+        _ => Ok(false),
+    });
 }
 
 #[test]

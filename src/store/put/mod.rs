@@ -20,7 +20,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use super::error::local;
-use super::{Algorithm, S3Store, StoreError, state};
+use super::{Algorithm, ErrorKind, S3Store, StoreError, state};
 use piece::Piece;
 
 /// Requests at a time unless told otherwise.
@@ -103,30 +103,24 @@ impl Uploads {
     /// of this user uploads to the bucket: use [`Uploads::stop`].
     ///
     /// # Errors
-    /// `Local` where the file cannot be read or changes meanwhile, `Stopped` after
+    /// `Local` where the file cannot be read, `Altered` where it changes meanwhile, `Stopped` after
     /// [`Uploads::stop`], else as the store answers. The object is then as it was before, or has
     /// just been replaced; its parts are removed, or a warning says why not.
     pub async fn put(&self, key: &str, file: &Path) -> Result<Uploaded, StoreError> {
         let inner = &*self.inner;
         let place = inner.store.key_place(key)?;
         let stamp = Stamp::of(file).await?;
-        if stamp.size > PART {
+        let uploaded = if stamp.size > PART {
             inner.cleared.get_or_init(|| inner.clear()).await;
             let part = part_size(stamp.size, PART);
-            return inner.put_parts(key, file, stamp, part, &place).await;
-        }
-        let piece = Piece {
-            file: file.to_owned(),
-            start: 0,
-            length: stamp.size,
+            inner.put_parts(key, file, stamp, part, &place).await
+        } else {
+            inner.put_whole(key, file, stamp, &place).await
         };
-        let (_, sum) = inner.put_piece(key, &[], &piece, &place).await?;
-        stamp.check(file).await?;
-        Ok(Uploaded {
-            size: stamp.size,
-            parts: 0,
-            checksum: sum.algorithm(),
-        })
+        match uploaded {
+            Err(error) => Err(stamp.cause(file, error).await),
+            uploaded => uploaded,
+        }
     }
 
     /// Stops all uploads: those that are not complete end with an error, after their parts were
@@ -160,6 +154,28 @@ impl Inner {
             true => checksum::SECOND,
         }
     }
+
+    /// Uploads in one request.
+    async fn put_whole(
+        &self,
+        key: &str,
+        file: &Path,
+        stamp: Stamp,
+        place: &str,
+    ) -> Result<Uploaded, StoreError> {
+        let piece = Piece {
+            file: file.to_owned(),
+            start: 0,
+            length: stamp.size,
+        };
+        let (_, sum) = self.put_piece(key, &[], &piece, place).await?;
+        stamp.check(file).await?;
+        Ok(Uploaded {
+            size: stamp.size,
+            parts: 0,
+            checksum: sum.algorithm(),
+        })
+    }
 }
 
 impl Stamp {
@@ -178,8 +194,21 @@ impl Stamp {
         if Stamp::of(file).await? == self {
             return Ok(());
         }
-        let changed = std::io::Error::other("it changed while it was uploaded; upload it again");
-        Err(local(file, "upload")(changed))
+        Err(StoreError::Altered {
+            path: file.to_owned(),
+        })
+    }
+
+    /// What an upload failed of. A file that changes ends early while it is read, or the store
+    /// finds other bytes than were summed up, which looks as if the network had changed them.
+    async fn cause(self, file: &Path, error: StoreError) -> StoreError {
+        if matches!(error.kind(), ErrorKind::Local | ErrorKind::Unreachable)
+            && !matches!(error, StoreError::Stopped { .. })
+        {
+            self.check(file).await.err().unwrap_or(error)
+        } else {
+            error
+        }
     }
 }
 

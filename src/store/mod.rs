@@ -10,7 +10,9 @@ mod answer;
 #[cfg(feature = "aws")]
 mod aws;
 mod budget;
+mod client;
 mod config;
+mod connections;
 mod credentials;
 mod dotkey;
 mod elsewhere;
@@ -44,7 +46,7 @@ mod tls;
 mod xml;
 
 pub use address::Address;
-pub use budget::{Budget, BudgetError, Endpoint, EndpointUse, Lease, Turn};
+pub use budget::{Budget, BudgetError, Endpoint, EndpointUse, Lease};
 pub use config::{Addressing, Credentials, SignatureVersion, StoreConfig, StoreOptions};
 pub use endpoint::{EndpointProfile, EndpointSettings};
 pub use environment::Environment;

@@ -6,18 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header;
-use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use rustls::ClientConfig;
 
-use super::config::is_loopback;
+use super::client::Maker;
+use super::connections::{Connections, Kind};
 use super::headers::{quoted, text, unquoted};
 use super::listxml;
 use super::retry::retried;
 use super::sign::Signer;
 use super::{Budget, ObjectInfo, Page, StoreConfig, StoreError, answer, tls};
 
-/// How long a connection may take to be made, TLS included, where silence may last longer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A small answer takes no longer than so many times the silence that is allowed, however
 /// steadily it drips.
 const WHOLE_ANSWER: u32 = 4;
@@ -41,9 +40,7 @@ pub struct S3Store {
 struct Inner {
     config: StoreConfig,
     signer: Signer,
-    client: Client,
-    /// For requests with large bodies: it does not mind silence.
-    sender: Client,
+    connections: Arc<Connections>,
     budget: Budget,
     tls: Arc<ClientConfig>,
 }
@@ -77,44 +74,13 @@ impl S3Store {
         let signer = Signer::new(&config)?;
         let tls = tls::client_config(config.ca_bundle.as_deref())?;
         let budget = Budget::of(&config)?;
-        // Where connections are counted, each is closed when its turn is over.
-        let kept = match budget.profile().connections {
-            Some(_) => 0,
-            None => connections,
-        };
-        let build = |silence: Option<Duration>| {
-            let mut builder = Client::builder()
-                .tls_backend_preconfigured((*tls).clone())
-                .http1_only()
-                .redirect(reqwest::redirect::Policy::none())
-                .referer(false)
-                .retry(reqwest::retry::never())
-                .user_agent(concat!("cotec/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT_TIMEOUT.min(config.stall_timeout))
-                .tcp_nodelay(true)
-                .pool_max_idle_per_host(kept);
-            if let Some(silence) = silence {
-                builder = builder.read_timeout(silence);
-            }
-            if is_loopback(signer.base_url()) {
-                builder = builder.no_proxy();
-            }
-            builder.build().map_err(|e| {
-                StoreError::config(format!(
-                    "the HTTP client cannot be set up: {}; check --ca-bundle and the proxies of the environment",
-                    answer::root_cause(&e)
-                ))
-            })
-        };
-        let client = build(Some(config.stall_timeout))?;
-        // Nothing comes from the store while much is sent to it.
-        let sender = build(None)?;
+        let maker = Maker::new(&config, signer.base_url(), &tls);
+        let connections = Connections::new(&budget, maker, connections)?;
         Ok(S3Store {
             inner: Arc::new(Inner {
                 config,
                 signer,
-                client,
-                sender,
+                connections,
                 budget,
                 tls,
             }),
@@ -133,7 +99,7 @@ impl S3Store {
 
     /// The HTTP client with its pool of connections.
     pub fn client(&self) -> &Client {
-        &self.inner.client
+        self.inner.connections.pool()
     }
 
     /// The settings of TLS connections to this store, for connections made elsewhere: ring, the
@@ -230,12 +196,13 @@ impl S3Store {
         continuation: Option<&str>,
     ) -> Result<Page, StoreError> {
         let place = self.place(prefix);
-        self.small(&place, || async {
+        let place = place.as_str();
+        self.small(place, |client| async move {
             let url = self.inner.signer.list(prefix, delimiter, continuation);
-            let response = self.send(self.client().get(url), &place).await?;
-            let response = self.success(response, &place).await?;
-            let body = answer::body(response, MAX_LISTING, &place).await?;
-            listxml::parse(&body).map_err(|what| StoreError::protocol(&place, what))
+            let response = self.send(client.get(url), place).await?;
+            let response = self.success(response, place).await?;
+            let body = answer::body(response, MAX_LISTING, place).await?;
+            listxml::parse(&body).map_err(|what| StoreError::protocol(place, what))
         })
         .await
     }
@@ -246,16 +213,17 @@ impl S3Store {
     /// As the store answers.
     pub async fn head(&self, key: &str) -> Result<ObjectInfo, StoreError> {
         let place = self.key_place(key)?;
-        self.small(&place, || async {
+        let place = place.as_str();
+        self.small(place, |client| async move {
             let response = self
-                .send(self.client().head(self.inner.signer.head(key)), &place)
+                .send(client.head(self.inner.signer.head(key)), place)
                 .await?;
-            let response = self.success(response, &place).await?;
+            let response = self.success(response, place).await?;
             // The body is empty, so the length must be read from the header itself.
             let size = text(response.headers(), header::CONTENT_LENGTH)
                 .and_then(|length| length.parse().ok())
                 .ok_or_else(|| {
-                    StoreError::protocol(&place, "the answer to HEAD has no Content-Length")
+                    StoreError::protocol(place, "the answer to HEAD has no Content-Length")
                 })?;
             Ok(ObjectInfo {
                 key: key.to_owned(),
@@ -273,12 +241,11 @@ impl S3Store {
     /// As the store answers; `Protocol` where the object is larger or the body ends early.
     pub async fn get(&self, key: &str, max_bytes: u64) -> Result<Vec<u8>, StoreError> {
         let place = self.key_place(key)?;
-        self.small(&place, || async {
-            let response = self
-                .send(self.client().get(self.get_url(key)), &place)
-                .await?;
-            let response = self.success(response, &place).await?;
-            answer::body(response, max_bytes, &place).await
+        let place = place.as_str();
+        self.small(place, |client| async move {
+            let response = self.send(client.get(self.get_url(key)), place).await?;
+            let response = self.success(response, place).await?;
+            answer::body(response, max_bytes, place).await
         })
         .await
     }
@@ -316,20 +283,26 @@ impl S3Store {
         Ok(response)
     }
 
-    /// Runs a request with a small answer, with further attempts, each in bounded time.
-    async fn small<T, F>(&self, place: &str, request: impl Fn() -> F) -> Result<T, StoreError>
+    /// Runs a request with a small answer up to four times, each in bounded time, with credentials
+    /// that are valid and within what the endpoint allows.
+    async fn small<T, F>(&self, place: &str, request: impl Fn(Client) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
         let limit = self.inner.config.stall_timeout * WHOLE_ANSWER;
-        self.retried(|| async {
-            let answer = tokio::time::timeout(limit, request()).await;
+        let (limit, request) = (&limit, &request);
+        let bounded = |client| async move {
+            let answer = tokio::time::timeout(*limit, request(client)).await;
             answer.unwrap_or_else(|_| {
                 Err(StoreError::Unreachable {
                     place: place.to_owned(),
                     detail: format!("no answer in time (it was not complete after {limit:?})"),
                 })
             })
+        };
+        retried(|| async {
+            self.fresh().await?;
+            self.inner.connections.run(Kind::Asking, bounded).await
         })
         .await
     }
@@ -374,32 +347,8 @@ impl S3Store {
         }
     }
 
-    /// Runs `request` up to four times, with credentials that are valid.
-    pub(super) async fn retried<T, F>(
-        &self,
-        mut request: impl FnMut() -> F,
-    ) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
-        retried(|| {
-            let next = request();
-            async {
-                self.fresh().await?;
-                let _turn = self.inner.budget.turn().await;
-                next.await
-            }
-        })
-        .await
-    }
-
-    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.inner.client.request(method, url)
-    }
-
-    /// The same for a request with a large body. Whoever makes it looks whether it still moves.
-    pub(super) fn sending(&self, method: Method, url: Url) -> RequestBuilder {
-        self.inner.sender.request(method, url)
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.inner.connections
     }
 
     pub(super) fn signer(&self) -> &Signer {

@@ -200,15 +200,14 @@ fn a_month_that_is_used_up_says_so() {
     assert_eq!(server.objects().len(), asked);
 }
 
-#[test]
-fn a_run_keeps_to_the_limits_of_its_job_file_with_all_its_processes() {
-    let server = Server::start(60);
+/// A run of one task over products with these names, with so many connections.
+fn run(server: &Server, names: &[String], connections: usize) {
     let dir = TempDir::new().unwrap();
     let job = dir.path().join("job.toml");
     let text = format!(
         "out = \"{0}/out\"\nstaging = \"{0}/staging\"\nworkers = 1\n[store]\nendpoint = \"{1}\"\n\
-         bucket = \"bucket\"\nanonymous = true\n[endpoint]\nconnections = 2\n\
-         [products]\nnames = [\"one\", \"two\", \"three\"]\n\
+         bucket = \"bucket\"\nanonymous = true\n[endpoint]\nconnections = {connections}\n\
+         [products]\nnames = {names:?}\n\
          [[task]]\nname = \"touch\"\nlayout = \"objects\"\nobjects = [\"*\"]\nrun = [\"touch\", \"{{out}}\"]\n",
         dir.path().display(),
         server.url
@@ -222,6 +221,56 @@ fn a_run_keeps_to_the_limits_of_its_job_file_with_all_its_processes() {
     }
     let run = command.arg(&job).env("HOME", dir.path()).output().unwrap();
     assert_eq!(run.status.code(), Some(0), "{run:?}");
+}
+
+#[test]
+fn a_run_keeps_to_the_limits_of_its_job_file_with_all_its_processes() {
+    let server = Server::start(60);
+    run(&server, &["one", "two", "three"].map(str::to_owned), 2);
     assert_eq!(server.objects().len(), 180);
     assert!(server.most() <= 2, "{} connections", server.most());
+}
+
+#[test]
+fn listings_take_few_connections_beside_downloads() {
+    let server = Server::start(4);
+    let names: Vec<String> = (0..400).map(|n| format!("product-{n}")).collect();
+    run(&server, &names, 4);
+    assert_eq!(server.objects().len(), 1600);
+    assert!(server.most() <= 4, "{} connections", server.most());
+    let (listings, connections) = server.listings();
+    assert!(listings >= 400, "{listings}");
+    // One that nobody needs for a moment is closed, and on a machine that does other things too
+    // that happens now and then.
+    assert!(connections <= listings / 4, "{connections} of {listings}");
+}
+
+#[test]
+fn uploads_take_few_connections() {
+    let server = Server::start(0);
+    let dir = TempDir::new().unwrap();
+    let files = dir.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    for n in 0..100 {
+        std::fs::write(files.join(format!("{n}")), "small").unwrap();
+    }
+    for n in 0..3 {
+        // Two parts, which other connections carry than what begins and ends them.
+        let large = std::fs::File::create(files.join(format!("large-{n}"))).unwrap();
+        large.set_len(20 << 20).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cotec"));
+    command
+        .args(["--limit", "connections=3", "--anonymous", "put"])
+        .arg(&files)
+        .arg("s3://bucket/one")
+        .env("AWS_ENDPOINT_URL", &server.url)
+        .env("HOME", dir.path())
+        .env("XDG_STATE_HOME", dir.path().join("state"));
+    let put = command.output().unwrap();
+    assert_eq!(put.status.code(), Some(0), "{put:?}");
+    assert!(server.most() <= 3, "{} connections", server.most());
+    let (uploads, connections) = server.uploads();
+    assert_eq!(uploads, 100 + 3 * 4);
+    assert!(connections <= uploads / 2, "{connections} of {uploads}");
 }

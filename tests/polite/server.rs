@@ -27,6 +27,11 @@ struct Account {
     open: Vec<(TcpStream, String)>,
     most: usize,
     objects: Vec<Request>,
+    listings: usize,
+    listing_connections: usize,
+    /// Of requests that send something, and of their connections.
+    uploads: usize,
+    upload_connections: usize,
     all: usize,
 }
 
@@ -88,6 +93,18 @@ impl Server {
         self.account.lock().unwrap().objects.clone()
     }
 
+    /// How many listings were asked for, and on how many connections.
+    pub fn listings(&self) -> (usize, usize) {
+        let account = self.account.lock().unwrap();
+        (account.listings, account.listing_connections)
+    }
+
+    /// How many requests sent something, and on how many connections.
+    pub fn uploads(&self) -> (usize, usize) {
+        let account = self.account.lock().unwrap();
+        (account.uploads, account.upload_connections)
+    }
+
     /// How many requests of any kind came.
     pub fn requests(&self) -> usize {
         self.account.lock().unwrap().all
@@ -122,7 +139,20 @@ impl Account {
 
 fn serve(mut socket: &TcpStream, accounts: &Mutex<Account>, objects: usize) {
     let me = socket.peer_addr().unwrap();
+    let (mut listed, mut uploaded) = (false, false);
     while let Some(head) = head(socket) {
+        if let "PUT" | "POST" = head.split(' ').next().unwrap_or_default() {
+            let mut account = accounts.lock().unwrap();
+            account.all += 1;
+            account.uploads += 1;
+            account.upload_connections += usize::from(!uploaded);
+            uploaded = true;
+            drop(account);
+            if taken(socket, &head).is_none() {
+                return;
+            }
+            continue;
+        }
         let target = head.split(' ').nth(1).unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let listing = query.contains("list-type=2");
@@ -130,7 +160,11 @@ fn serve(mut socket: &TcpStream, accounts: &Mutex<Account>, objects: usize) {
         {
             let mut account = accounts.lock().unwrap();
             account.all += 1;
-            if !listing {
+            if listing {
+                account.listings += 1;
+                account.listing_connections += usize::from(!listed);
+                listed = true;
+            } else {
                 let who = key.split('/').next().unwrap_or_default().to_owned();
                 for open in &mut account.open {
                     if open.0.peer_addr().is_ok_and(|peer| peer == me) {
@@ -164,6 +198,33 @@ fn serve(mut socket: &TcpStream, accounts: &Mutex<Account>, objects: usize) {
             return;
         }
     }
+}
+
+/// Reads what is sent, and says that it was stored; `None` if the other side has gone.
+fn taken(mut socket: &TcpStream, head: &str) -> Option<()> {
+    let mut length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.parse::<usize>().unwrap())
+    })?;
+    let mut buffer = vec![0; 64 << 10];
+    while length > 0 {
+        let most = length.min(buffer.len());
+        let read = socket.read(&mut buffer[..most]).ok().filter(|n| *n > 0)?;
+        length -= read;
+    }
+    std::thread::sleep(THINKING);
+    let body = match head.split(' ').nth(1) {
+        Some(target) if target.contains("uploads=") => {
+            "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+        }
+        _ if head.starts_with("POST") => "<CompleteMultipartUploadResult/>",
+        _ => "",
+    };
+    let length = body.len();
+    let answer =
+        format!("HTTP/1.1 200 OK\r\nETag: \"e-1\"\r\nContent-Length: {length}\r\n\r\n{body}");
+    socket.write_all(answer.as_bytes()).ok()
 }
 
 fn page(prefix: &str, objects: usize) -> Vec<u8> {

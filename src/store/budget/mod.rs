@@ -15,7 +15,6 @@ mod month;
 mod rate;
 #[cfg(test)]
 mod tests;
-mod turn;
 mod view;
 
 use std::path::Path;
@@ -31,7 +30,6 @@ use crate::sys::words::{Words, WordsError};
 use ground::{COUNT, Ground, MOST_PARTIES, Who};
 use month::Month;
 use rate::RequestRate;
-pub use turn::Turn;
 pub use view::{Endpoint, EndpointUse};
 
 const SECOND: u64 = 1_000_000_000;
@@ -383,13 +381,6 @@ impl Lease {
         census.waiters.iter().any(|waiter| {
             waiter.held + 1 < census.mine || waiter.held == 0 && census.most == 1 && turn
         })
-    }
-}
-
-impl Lease {
-    /// Whether connections are limited, so that it matters when this is dropped.
-    fn counts(&self) -> bool {
-        self.slot.is_some()
     }
 }
 

@@ -4,7 +4,10 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use reqwest::Client;
+
 use super::Inner;
+use crate::store::connections::Kind;
 use crate::store::{ErrorKind, StoreError};
 use crate::sys::clock::jitter;
 
@@ -26,13 +29,14 @@ pub(super) enum Stoppable {
 }
 
 impl Inner {
-    /// Makes a request, again and again where that may help. Pauses that the store wants, or that
+    /// Makes a request of this kind, again and again where that may help. Pauses that the store wants, or that
     /// a broken connection suggests, are made by all uploads.
     pub async fn tried<T, F>(
         &self,
         place: &str,
         stoppable: Stoppable,
-        mut request: impl FnMut() -> F,
+        kind: Kind,
+        mut request: impl FnMut(Client) -> F,
     ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
@@ -43,8 +47,7 @@ impl Inner {
                 self.quiet().await;
                 let _permit = self.requests.acquire().await;
                 self.store.fresh().await?;
-                let _turn = self.store.budget().turn().await;
-                request().await
+                self.store.connections().run(kind, &mut request).await
             };
             let outcome = match stoppable {
                 Stoppable::No => turn.await,

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use reqwest::{Body, Method, header};
+use reqwest::{Body, Client, RequestBuilder, header};
 
 use super::attempts::{Stoppable, not_implemented};
 use super::checksum;
 use super::left::{self, Note};
 use super::piece::Piece;
 use super::{Inner, Stamp, Uploaded};
+use crate::store::connections::Kind;
 use crate::store::headers::text;
 use crate::store::xml::{quoted, walk};
 use crate::store::{Algorithm, ErrorKind, StoreError, Sum, answer, explain};
@@ -105,19 +106,24 @@ impl Inner {
         loop {
             let algorithm = self.algorithm();
             let sum = piece.checksum(algorithm).await?;
-            let of = &sum;
-            let sent = self
-                .tried(place, Stoppable::Yes, || async move {
+            let value = sum.to_base64();
+            let headers = [(checksum::header(algorithm), value.as_str())];
+            let put = |client: Client| {
+                let url = self.store.signer().put(key, query, &headers);
+                let [(name, value)] = headers;
+                let request = client.put(url).header(name, value);
+                async move {
                     let own = Arc::new(AtomicU64::new(0));
-                    let sent = self.send_piece(key, query, piece, of, &own, place).await;
+                    let sent = self.send_piece(request, piece, &own, place).await;
                     if sent.is_err() {
                         // They will be sent again.
                         let again = own.load(Ordering::Relaxed);
                         self.sent.fetch_sub(again, Ordering::Relaxed);
                     }
                     sent
-                })
-                .await;
+                }
+            };
+            let sent = self.tried(place, Stoppable::Yes, Kind::Sending, put).await;
             match sent {
                 Ok(etag) => return Ok((etag, sum)),
                 Err(error) if algorithm == checksum::FIRST && refused(&error) => {
@@ -131,22 +137,14 @@ impl Inner {
 
     async fn send_piece(
         &self,
-        key: &str,
-        query: &[(&str, &str)],
+        request: RequestBuilder,
         piece: &Piece,
-        sum: &Sum,
         own: &Arc<AtomicU64>,
         place: &str,
     ) -> Result<Option<String>, StoreError> {
         let (bytes, mut failure) = piece.read([own, &self.sent]).await?;
-        let value = sum.to_base64();
-        let headers = [(checksum::header(sum.algorithm()), value.as_str())];
-        let url = self.store.signer().put(key, query, &headers);
-        let request = self
-            .store
-            .sending(Method::PUT, url)
+        let request = request
             .header(header::CONTENT_LENGTH, piece.length)
-            .header(headers[0].0, headers[0].1)
             .body(Body::wrap_stream(bytes));
         let asked = async {
             let response = self.store.send(request, place).await?;
@@ -173,8 +171,8 @@ impl Inner {
             };
             // If this were called off, an upload might begin whose id nobody knows.
             let made = self
-                .tried(place, Stoppable::No, || {
-                    self.send_create(key, headers, place)
+                .tried(place, Stoppable::No, Kind::Asking, |client| {
+                    self.send_create(client, key, headers, place)
                 })
                 .await;
             match made {
@@ -188,15 +186,13 @@ impl Inner {
 
     async fn send_create(
         &self,
+        client: Client,
         key: &str,
         headers: &[(&str, &str)],
         place: &str,
     ) -> Result<String, StoreError> {
         let url = self.store.signer().create_multipart(key, headers);
-        let mut request = self
-            .store
-            .request(Method::POST, url)
-            .header(header::CONTENT_LENGTH, 0);
+        let mut request = client.post(url).header(header::CONTENT_LENGTH, 0);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -235,9 +231,9 @@ impl Inner {
         let document = &document(parts);
         let mut asked = 0;
         // Stopped now, it would not be known whether the object is there.
-        let done = self.tried(place, Stoppable::No, || {
+        let done = self.tried(place, Stoppable::No, Kind::Sending, |client| {
             asked += 1;
-            self.send_complete(key, upload, document, place)
+            self.send_complete(client, key, upload, document, place)
         });
         match done.await {
             // An earlier request may have been heard, and only its answer was lost.
@@ -253,15 +249,15 @@ impl Inner {
 
     async fn send_complete(
         &self,
+        client: Client,
         key: &str,
         upload: &str,
         document: &str,
         place: &str,
     ) -> Result<(), StoreError> {
         let url = self.store.signer().complete_multipart(key, upload);
-        let request = self
-            .store
-            .sending(Method::POST, url)
+        let request = client
+            .post(url)
             .timeout(JOINING)
             .header(header::CONTENT_TYPE, "application/xml")
             .body(document.to_owned());
@@ -274,10 +270,9 @@ impl Inner {
 
     /// Removes the parts of an upload. That there is no such upload is as good.
     async fn abort(&self, key: &str, upload: &str, place: &str) -> Result<(), StoreError> {
-        let done = self.tried(place, Stoppable::No, || async {
+        let done = self.tried(place, Stoppable::No, Kind::Asking, |client| async move {
             let url = self.store.signer().abort_multipart(key, upload);
-            let request = self.store.request(Method::DELETE, url);
-            let response = self.store.send(request, place).await?;
+            let response = self.store.send(client.delete(url), place).await?;
             let response = self.store.success(response, place).await?;
             answer::body(response, MAX_ANSWER, place).await.map(drop)
         });

@@ -275,16 +275,22 @@ fn command(
                 Layout::Auto | Layout::PerBand => listed || looks_like_band(name),
             };
             if !known {
+                let error = place
+                    .inside(text, span)
+                    .error(format!("unknown placeholder {{{name}}}"));
+                let word = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+                if !name.chars().all(word) {
+                    return Err(
+                        error.help("a brace of the command's own is written twice: {{ or }}")
+                    );
+                }
                 let mut candidates: Vec<&str> = PLACEHOLDERS.to_vec();
                 candidates.extend(row.row.keys().map(String::as_str));
                 if layout != Layout::Objects {
                     candidates.extend(section.bands.iter().map(String::as_str));
                     candidates.extend(SENTINEL2_BANDS.iter().map(|band| band.name));
                 }
-                return Err(place
-                    .inside(text, span)
-                    .error(format!("unknown placeholder {{{name}}}"))
-                    .nearest(nearest(name, candidates)));
+                return Err(error.nearest(nearest(name, candidates)));
             }
             push_once(bands, name);
         }

@@ -37,6 +37,10 @@ fn unknown_names_show_place_and_nearest() {
         "job.toml:6:16: unknown placeholder {ou}\n   |\n 6 | run = [\"a\", \"-o{ou}\"]\n   |                ^^^^\n   = nearest valid name: \"out\""
     );
     assert_eq!(
+        task("name = \"x\"\nrun = [\"awk\", \"{print $1}\", \"{B04}\"]"),
+        "job.toml:5:15: unknown placeholder {print $1}\n   |\n 5 | run = [\"awk\", \"{print $1}\", \"{B04}\"]\n   |               ^^^^^^^^^^\n   = a brace of the command's own is written twice: {{ or }}"
+    );
+    assert_eq!(
         task("index = \"ndvi\"\nlayout = \"perband\""),
         "job.toml:5:10: \"perband\" is none of auto, sentinel2-safe, per-band, objects\n   |\n 5 | layout = \"perband\"\n   |          ^^^^^^^^^\n   = nearest valid name: \"per-band\""
     );

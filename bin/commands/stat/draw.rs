@@ -28,7 +28,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
         Constraint::Length(1),
     ])
     .areas(area);
-    self::head(frame, head, app);
+    self::head(frame, head, app, narrow);
     if !narrow {
         self::gauge(frame, gauge, app);
     }
@@ -39,11 +39,15 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
     self::keys(frame, keys, app);
 }
 
-fn head(frame: &mut Frame<'_>, area: Rect, app: &App) {
+fn head(frame: &mut Frame<'_>, area: Rect, app: &App, narrow: bool) {
     let look = &app.look;
+    let killed = match narrow {
+        true => "killed",
+        false => "coordinator killed: the same command goes on where it stopped",
+    };
     let phase = match look.phase {
         "killed" => Span::styled(
-            "coordinator killed: the same command goes on where it stopped",
+            killed,
             Style::new().fg(Color::Red).add_modifier(Modifier::BOLD),
         ),
         "ended" => Span::styled("ended", Style::new().fg(Color::Green)),
@@ -93,13 +97,22 @@ fn chart(frame: &mut Frame<'_>, area: Rect, app: &App) {
 }
 
 fn list(frame: &mut Frame<'_>, area: Rect, app: &App, narrow: bool) {
+    let frames = if narrow { 0 } else { 2 };
+    let width = usize::from(area.width.saturating_sub(frames));
     let (title, rows) = match app.page {
-        Page::Workers => ("processes".to_owned(), processes(app)),
-        Page::Objects => (
-            format!("objects on their way, by {}", app.sort.name()),
-            objects(app),
-        ),
-        Page::Failures => (format!("{} failed", app.look.failures.len()), failures(app)),
+        Page::Workers => ("processes".to_owned(), processes(app, narrow)),
+        Page::Objects => {
+            let by = app.sort.name();
+            let title = match narrow {
+                true => format!("objects, by {by}"),
+                false => format!("objects on their way, by {by}"),
+            };
+            (title, objects(app, narrow))
+        }
+        Page::Failures => {
+            let title = format!("{} failed", app.look.failures.len());
+            (title, failures(app, width))
+        }
     };
     let room = usize::from(area.height).saturating_sub(if narrow { 1 } else { 2 });
     let top = app.top.min(rows.len().saturating_sub(room.max(1)));
@@ -119,9 +132,15 @@ fn list(frame: &mut Frame<'_>, area: Rect, app: &App, narrow: bool) {
     }
 }
 
-fn processes(app: &App) -> Vec<Line<'_>> {
+fn processes(app: &App, narrow: bool) -> Vec<Line<'_>> {
     let rows = app.processes().into_iter().map(|process| {
         let what = does(process);
+        let who = match (narrow, process.role) {
+            (false, role) => format!("{role:<11} {:>7} ", process.pid),
+            // What it does says that it is a worker.
+            (true, "worker") => process.pid.to_string(),
+            (true, role) => role.to_owned(),
+        };
         let style = match (process.lives, &process.job) {
             (false, _) => Style::new().add_modifier(Modifier::DIM),
             (true, Some(_)) => Style::new().fg(Color::Green),
@@ -131,16 +150,18 @@ fn processes(app: &App) -> Vec<Line<'_>> {
             0 => String::new(),
             n => format!(" · {} fetched, {} requests", bytes(n), process.requests),
         };
-        Line::styled(
-            format!("{:<11} {:>7}  {what}{fetched}", process.role, process.pid),
-            style,
-        )
+        Line::styled(format!("{who} {what}{fetched}"), style)
     });
     rows.collect()
 }
 
-fn objects(app: &App) -> Vec<Line<'_>> {
+fn objects(app: &App, narrow: bool) -> Vec<Line<'_>> {
     let rows = app.fetching().into_iter().map(|one| {
+        if narrow {
+            let share = 100 * one.landed.min(one.size) / one.size.max(1);
+            let name = one.key.rsplit('/').next().unwrap_or(&one.key);
+            return Line::raw(format!("{share:>3}% {}", printable(name)));
+        }
         let since = one.since.map_or_else(|| "?".to_owned(), duration);
         Line::raw(format!(
             "{since:>10} {:>8} of {:>8}  {}",
@@ -152,17 +173,27 @@ fn objects(app: &App) -> Vec<Line<'_>> {
     rows.collect()
 }
 
-fn failures(app: &App) -> Vec<Line<'_>> {
+fn failures(app: &App, width: usize) -> Vec<Line<'_>> {
     let rows = app.failures().into_iter().flat_map(|one| {
-        [
-            Line::styled(
-                format!("{} {} · {}", one.what, printable(&one.name), one.fault),
-                Style::new().fg(Color::Red),
-            ),
-            Line::raw(format!("  {}; {}", printable(&one.error), one.way_out)),
-        ]
+        let title = format!("{} {} · {}", one.what, printable(&one.name), one.fault);
+        let title = Line::styled(title, Style::new().fg(Color::Red));
+        let why = format!("{}; {}", printable(&one.error), one.way_out);
+        std::iter::once(title).chain(wrapped(&why, width))
     });
     rows.collect()
+}
+
+/// Lines of at most `width` columns, indented by two.
+fn wrapped(text: &str, width: usize) -> Vec<Line<'static>> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let used = |line: &String| Span::raw(line).width() + 1 + Span::raw(word).width();
+        match lines.last_mut().filter(|line| used(line) <= width) {
+            Some(line) => *line = format!("{line} {word}"),
+            None => lines.push(format!("  {word}")),
+        }
+    }
+    lines.into_iter().map(Line::raw).collect()
 }
 
 fn keys(frame: &mut Frame<'_>, area: Rect, app: &App) {
@@ -326,6 +357,26 @@ mod tests {
             text.contains("run 4711") && text.contains("jobs 2/8"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn twenty_columns_show_who_does_what() {
+        let mut app = app();
+        let text = screen(&app, 20, 24);
+        assert!(text.contains("104 runs ndvi/P1 for"), "{text}");
+        press(&mut app, "o");
+        let text = screen(&app, 20, 24);
+        assert!(
+            text.contains(" 90% old") && text.contains("  1% large"),
+            "{text}"
+        );
+        press(&mut app, "f");
+        let text = screen(&app, 20, 24);
+        for part in ["it ended with exit", "status 3; see its", "output"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        app.look.phase = "killed";
+        assert!(screen(&app, 20, 24).contains("run 4711 killed"));
     }
 
     #[test]

@@ -123,7 +123,9 @@ pub(super) fn happening(
         | EventKind::PartAnswered
         | EventKind::PartEnded
         | EventKind::Waited
-        | EventKind::Setting => return Ok(None),
+        | EventKind::Setting
+        | EventKind::CommandBegun
+        | EventKind::CommandEnded => return Ok(None),
     };
     Ok(Some(Happening {
         at: event.at_ns.saturating_sub(begun_ns) as f64 / 1e9,

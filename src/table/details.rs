@@ -1,4 +1,4 @@
-//! What is put into the ring only where somebody records a run in detail: parts, waits, and who
+//! What is put into the ring only where somebody records a run in detail: parts, waits, commands, and who
 //! the processes are. A handle knows whether that is so since it was made, so that where nobody
 //! records, this costs no look at the table.
 
@@ -10,6 +10,7 @@ use crate::values::event::on_line;
 
 use super::error::Result;
 use super::handle::Table;
+use super::jobs::JobId;
 use super::layout::header;
 use super::objects::SlotId;
 
@@ -53,6 +54,16 @@ impl Table {
     /// Notes that a line's request is over, and how many bytes have landed by it.
     pub fn part_ended(&self, slot: SlotId, line: u16, bytes: u64) -> Result<()> {
         self.detail(EventKind::PartEnded, slot.0, on_line(line, bytes))
+    }
+
+    /// Notes that a job's command runs from now on, as this process.
+    pub fn command_begun(&self, job: JobId, pid: u32) -> Result<()> {
+        self.detail(EventKind::CommandBegun, job.0, pid.into())
+    }
+
+    /// Notes that it has ended.
+    pub fn command_ended(&self, job: JobId, pid: u32) -> Result<()> {
+        self.detail(EventKind::CommandEnded, job.0, pid.into())
     }
 
     /// Notes what the downloader may do from now on.

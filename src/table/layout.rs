@@ -8,7 +8,7 @@ use super::error::{Result, TableError};
 /// "COTECTBL", little-endian.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"COTECTBL");
 /// Grows whenever the meaning of any byte changes.
-pub(crate) const VERSION: u64 = 7;
+pub(crate) const VERSION: u64 = 8;
 
 /// Bytes of a slot, and of a job's and a process's record: one cache line.
 pub(crate) const LINE: u64 = 64;

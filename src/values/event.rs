@@ -112,6 +112,10 @@ pub enum EventKind {
     Waited = 22,
     /// A detail: what the downloader may do from now on. Id: connections. Value: bytes of a part.
     Setting = 23,
+    /// A detail: a worker has started a job's command. Id: the job. Value: the command's pid.
+    CommandBegun = 24,
+    /// A detail: that command has ended. Id and value as before.
+    CommandEnded = 25,
 }
 
 impl EventKind {
@@ -120,7 +124,14 @@ impl EventKind {
         use EventKind::*;
         matches!(
             self,
-            Joined | PartBegun | PartAnswered | PartEnded | Waited | Setting
+            Joined
+                | PartBegun
+                | PartAnswered
+                | PartEnded
+                | Waited
+                | Setting
+                | CommandBegun
+                | CommandEnded
         )
     }
 
@@ -151,6 +162,8 @@ impl EventKind {
             PartEnded,
             Waited,
             Setting,
+            CommandBegun,
+            CommandEnded,
         ]
         .into_iter()
         .find(|k| *k as u8 == bits)

@@ -161,7 +161,9 @@ impl Recorder<'_> {
             ObjectWanted | ObjectFetching | ObjectReady | ObjectFailed | ObjectEvicted | Retry
             | PartBegun | PartAnswered | PartEnded | Waited => event.id < limits.objects,
             JobWaiting | JobReady | JobRunning | JobDone | JobFailed | JobHandedOn
-            | JobPostponed | JobUploading | UploadBegun => event.id < limits.jobs,
+            | JobPostponed | JobUploading | UploadBegun | CommandBegun | CommandEnded => {
+                event.id < limits.jobs
+            }
             Planned | Note | Joined | Setting => true,
         }
     }

@@ -169,7 +169,9 @@ impl Tally {
             | EventKind::PartAnswered
             | EventKind::PartEnded
             | EventKind::Waited
-            | EventKind::Setting => {}
+            | EventKind::Setting
+            | EventKind::CommandBegun
+            | EventKind::CommandEnded => {}
         }
     }
 

@@ -41,6 +41,8 @@ struct Args<'a> {
     attempt: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
 }
 
 /// Nanoseconds of the run, and where something is shown.
@@ -62,6 +64,8 @@ struct JobUnderWay {
     process: u16,
     begun: Begun,
     attempt: u64,
+    /// Its command's process, and since when it runs.
+    command: Option<(u32, u64)>,
 }
 
 /// Writes a trace.
@@ -181,6 +185,13 @@ impl<W: Write> Trace<W> {
                 self.job_ended(table, id, now, how)
             }
             EventKind::UploadBegun => self.upload_begun(by.pid, id, now),
+            EventKind::CommandBegun => {
+                if let Some(run) = self.running.get_mut(&id) {
+                    run.command = Some((value as u32, now));
+                }
+                Ok(())
+            }
+            EventKind::CommandEnded => self.command_ended(id, now),
             EventKind::Planned => self.chrome.instant(by, now, "everything is planned"),
             EventKind::Note => {
                 let text = table.note_text(event).unwrap_or_default();
@@ -410,6 +421,7 @@ impl<W: Write> Trace<W> {
             process: event.process,
             begun,
             attempt: event.value,
+            command: None,
         };
         self.running.insert(event.id, job);
         let registered = *at(&mut self.registered, event.id);
@@ -445,6 +457,7 @@ impl<W: Write> Trace<W> {
             };
             self.chrome.span(begun.track, &span, &args)?;
         }
+        self.command_ended(job, now)?;
         let Some(run) = self.running.remove(&job) else {
             return Ok(());
         };
@@ -462,6 +475,27 @@ impl<W: Write> Trace<W> {
             ..Args::default()
         };
         self.chrome.span(run.begun.track, &span, &args)
+    }
+
+    /// A command has a process of its own, and is shown within its job.
+    fn command_ended(&mut self, job: u32, now: u64) -> io::Result<()> {
+        let run = self.running.get_mut(&job);
+        let Some((track, (pid, begun))) =
+            run.and_then(|run| Some((run.begun.track, run.command.take()?)))
+        else {
+            return Ok(());
+        };
+        let span = Span {
+            name: "command",
+            kind: "command",
+            begun,
+            ended: now,
+        };
+        let args = Args {
+            pid: Some(pid),
+            ..Args::default()
+        };
+        self.chrome.span(track, &span, &args)
     }
 
     fn upload_begun(&mut self, pid: u32, job: u32, now: u64) -> io::Result<()> {

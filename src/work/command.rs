@@ -79,7 +79,8 @@ impl Commands {
         })?;
         let group = child.pid();
         // If this worker dies, the coordinator ends the group.
-        let noted = job.table.set_group(group);
+        let noted =
+            (job.table.set_group(group)).and_then(|()| job.table.command_begun(job.id, group));
         let until = job.task.timeout.map(|timeout| Instant::now() + timeout);
         let ended = self.watch(&child, until, log);
         if matches!(ended, Ok(false)) {
@@ -92,6 +93,7 @@ impl Commands {
         // What has left the group is ours now that its parent is gone.
         end_children(|_| false);
         let _ = job.table.set_group(0);
+        let _ = job.table.command_ended(job.id, group);
         noted.map_err(Failure::processor)?;
         match (ended, status) {
             (Ok(false), _) => Err(too_long(job)),

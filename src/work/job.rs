@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::table::{Outcome, SlotId, Table, TableError};
+use crate::table::{JobId, Outcome, SlotId, Table, TableError};
 use crate::task::{BandRef, JobPayload, Parameter, Task};
 use crate::values::{ByteRange, staged};
 
@@ -19,6 +19,7 @@ fn scale(band: &BandRef) -> Option<(f64, f64)> {
 /// A job with everything that its processor may want to know.
 pub struct Job<'a> {
     pub(super) table: &'a Table,
+    pub(super) id: JobId,
     pub(super) name: &'a str,
     pub(super) task: &'a Task,
     pub(super) payload: &'a JobPayload,

@@ -101,6 +101,7 @@ impl Worker<'_> {
                 let space = Space::new(&self.spare, config.staging, claim, config.jobfile.keep);
                 let job = Job {
                     table,
+                    id: claim.job,
                     name: &name,
                     task,
                     payload: &payload,

@@ -21,7 +21,7 @@ fn three_products(sandbox: &Sandbox) {
         }
     }
     sandbox.job_file(&format!(
-        "workers = 2\n[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\nrun = [\"sh\", \"-c\", \"cat {{B04}} {{B08}} > {{out}}; echo {{product}} $PPID >> {}\"]\n",
+        "workers = 2\n[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\nrun = [\"sh\", \"-c\", \"cat {{B04}} {{B08}} > {{out}}; echo {{product}} $PPID $$ >> {}\"]\n",
         sandbox.path("parents").display()
     ));
 }
@@ -78,17 +78,30 @@ fn a_trace_tells_who_did_what_and_when() {
 
     // Each job on the track of the process that ran it.
     let parents = fs::read_to_string(sandbox.path("parents")).unwrap();
-    let parents: BTreeMap<String, u64> = parents
-        .lines()
-        .map(|line| line.split_once(' ').unwrap())
-        .map(|(product, pid)| (format!("t/{product}"), pid.parse().unwrap()))
-        .collect();
+    let (mut workers, mut commands) = (BTreeMap::new(), BTreeMap::new());
+    for line in parents.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let job = format!("t/{}", words[0]);
+        workers.insert(job.clone(), words[1].parse::<u64>().unwrap());
+        commands.insert(job, words[2].parse::<u64>().unwrap());
+    }
     let jobs = of_kind(&events, "job");
     let by_trace: BTreeMap<String, u64> = jobs
         .iter()
         .map(|job| (text(job, "name").to_owned(), track(job).0))
         .collect();
-    assert_eq!((by_trace, jobs.len()), (parents, 3));
+    assert_eq!((by_trace, jobs.len()), (workers, 3));
+    // Its command within it, with the pid that the command had.
+    let spans = of_kind(&events, "command");
+    assert_eq!(spans.len(), 3);
+    for job in &jobs {
+        let mut own = spans.iter().filter(|c| track(c) == track(job));
+        let own = own.find(|command| within(span(command), job)).unwrap();
+        assert_eq!(
+            own["args"]["pid"].as_u64(),
+            commands.get(text(job, "name")).copied()
+        );
+    }
     let named: BTreeMap<u64, &str> = events
         .iter()
         .filter(|e| text(e, "name") == "process_name")

@@ -38,7 +38,7 @@ fn unknown_names_show_place_and_nearest() {
     );
     assert_eq!(
         task("name = \"x\"\nrun = [\"awk\", \"{print $1}\", \"{B04}\"]"),
-        "job.toml:5:15: unknown placeholder {print $1}\n   |\n 5 | run = [\"awk\", \"{print $1}\", \"{B04}\"]\n   |               ^^^^^^^^^^\n   = a brace of the command's own is written twice: {{ or }}"
+        "job.toml:5:16: unknown placeholder {print $1}\n   |\n 5 | run = [\"awk\", \"{print $1}\", \"{B04}\"]\n   |                ^^^^^^^^^^\n   = a brace of the command's own is written twice: {{ or }}"
     );
     assert_eq!(
         task("index = \"ndvi\"\nlayout = \"perband\""),

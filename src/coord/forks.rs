@@ -43,6 +43,13 @@ pub(super) struct Shared<'a> {
 }
 
 /// The embedded server's part.
+#[cfg_attr(
+    not(feature = "embedded"),
+    expect(
+        dead_code,
+        reason = "without the server a run that wants one is refused"
+    )
+)]
 pub(super) struct ServerSpec {
     pub root: PathBuf,
     pub loopback: Loopback,

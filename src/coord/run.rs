@@ -229,6 +229,7 @@ fn outcome_name(code: ExitCode) -> &'static str {
 
 /// What is known of a run before it begins.
 fn story(shared: &Shared<'_>, place: &str, synthetic: bool) -> Story {
+    let endpoint = Endpoint::of(&shared.store).ok();
     let jobfile = &shared.jobfile;
     Story {
         begun_unix: unix_now(),
@@ -238,6 +239,7 @@ fn story(shared: &Shared<'_>, place: &str, synthetic: bool) -> Story {
         workers: shared.workers,
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         connections_set: jobfile.connections.pinned(),
+        allowed: endpoint.map(|endpoint| endpoint.limits).unwrap_or_default(),
         order: jobfile.order,
         staging_limited: shared.room.is_some(),
         tasks: jobfile.tasks.iter().map(|task| task.name.clone()).collect(),

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
+use crate::store::EndpointProfile;
 use crate::values::human::{bytes, duration};
 
 use super::figures::Figures;
@@ -68,6 +69,7 @@ pub fn facts(story: &Story, figures: &Figures) -> Markup {
             count(story.cores as u64, "core"),
         ),
         ("Download hidden", overlap, "behind running jobs".to_owned()),
+        ("Endpoint allows", allowed(&story.allowed), String::new()),
         ("Order", story.order.name().to_owned(), String::new()),
         ("Store", shown(&story.store).into_owned(), String::new()),
         (
@@ -78,8 +80,8 @@ pub fn facts(story: &Story, figures: &Figures) -> Markup {
     ];
     html! {
         dl {
-            @for (name, value, more) in rows {
-                div.wide[["Store", "Results"].contains(&name)] {
+            @for (name, value, more) in rows.into_iter().filter(|row| !row.1.is_empty()) {
+                div.wide[["Endpoint allows", "Store", "Results"].contains(&name)] {
                     dt { (name) }
                     dd {
                         bdi { (value) }
@@ -92,6 +94,20 @@ pub fn facts(story: &Story, figures: &Figures) -> Markup {
             p.note { "The products are a synthetic sample, made by cotec: they show no place on Earth." }
         }
     }
+}
+
+/// What the endpoint allows; empty where it limits nothing.
+fn allowed(profile: &EndpointProfile) -> String {
+    let rate = |n: u64| format!("{}/s", bytes(n));
+    let parts = [
+        (profile.connections).map(|n| count(n.into(), "connection")),
+        profile.bytes_per_second.map(rate),
+        (profile.bytes_per_connection).map(|n| format!("{} on each", rate(n))),
+        (profile.requests_per_minute).map(|n| format!("{} a minute", count(n.into(), "request"))),
+        (profile.bytes_per_month).map(|n| format!("{} a month", bytes(n))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    parts.join(", ")
 }
 
 /// What was said, failures first.

@@ -111,6 +111,7 @@ pub fn observed(story: &Story) -> Observed {
             .map(|setting| (setting.at, setting.connections as usize))
             .collect(),
         connections: story.connections_set,
+        most_connections: story.allowed.connections.map(|n| n as usize),
         workers: story.workers,
         order: story.order,
     }

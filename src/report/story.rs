@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use crate::store::EndpointProfile;
 use crate::values::order::Order;
 use crate::values::{Fault, JobState, Role};
 
@@ -28,6 +29,8 @@ pub struct Story {
     pub cores: usize,
     /// The number of connections, if the user has set it.
     pub connections_set: Option<usize>,
+    /// What the endpoint allows this user.
+    pub allowed: EndpointProfile,
     /// In which order jobs began.
     pub order: Order,
     /// Whether the bytes in staging were limited, so that the replay (which knows no limit) may

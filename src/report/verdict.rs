@@ -1,6 +1,8 @@
 //! What held the run back, and what would have saved time, in a sentence or two.
 
 use crate::schedule::replay::{Change, Replay, WhatIf};
+use crate::store::EndpointProfile;
+use crate::values::human::bytes;
 
 use super::figures::Figures;
 use super::story::Story;
@@ -14,6 +16,8 @@ const MUCH: f64 = 0.3;
 const ROUGH: f64 = 0.15;
 /// The smallest number that brings this share of what the best brings is enough.
 const ENOUGH: f64 = 0.9;
+/// This share of a rate that is allowed counts as all of it.
+const REACHED: f64 = 0.9;
 
 /// Whether what a replay says is only roughly so.
 pub fn is_rough(replay: &Replay) -> bool {
@@ -107,7 +111,7 @@ fn held_back(story: &Story, figures: &Figures, replay: Option<&Replay>) -> Vec<S
         said.push(format!("{head}."));
         return said;
     };
-    let network = connections(replay);
+    let network = connections(replay, &story.allowed);
     let labour = labour(replay, story.cores);
     let clauses = match data >= workers {
         true => [network, labour],
@@ -142,7 +146,7 @@ fn best(
 }
 
 /// What more connections would have brought; `None` if nothing was downloaded.
-fn connections(replay: &Replay) -> Option<String> {
+fn connections(replay: &Replay, allowed: &EndpointProfile) -> Option<String> {
     let now = replay.setup.most_connections();
     let number = |change: &Change| match change {
         Change::Connections(n) => Some(*n),
@@ -153,6 +157,18 @@ fn connections(replay: &Replay) -> Option<String> {
     let is_staged = |what_if: &&WhatIf| what_if.change == Change::Staged;
     let staged = replay.what_ifs.iter().find(is_staged)?;
     let nothing = replay.saved(staged).is_none();
+    let rate = replay.network.map_or(0.0, |network| network.bandwidth);
+    match (allowed.bytes_per_second, allowed.connections) {
+        (Some(most), _) if !nothing && rate >= most as f64 * REACHED => {
+            let most = bytes(most);
+            return Some(format!("the endpoint allows no more than {most} a second"));
+        }
+        (_, Some(most)) if !nothing && now >= most as usize => {
+            let most = count(most.into(), "connection");
+            return Some(format!("the endpoint allows no more than {most}"));
+        }
+        _ => {}
+    }
     if !nothing && !replay.what_ifs.iter().any(tried) {
         return Some(
             "what more connections would have brought cannot be told from this run".to_owned(),

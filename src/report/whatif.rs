@@ -11,7 +11,7 @@ use super::figures::waits_of_workers;
 use super::replayed::NoReplay;
 use super::story::Story;
 use super::verdict::is_rough;
-use super::words::{about, percent};
+use super::words::{about, count, percent};
 
 /// The table of changes, and how far it can be trusted.
 pub fn what_if(story: &Story, replay: &Result<Replay, NoReplay>) -> Markup {
@@ -110,6 +110,10 @@ fn remark(story: &Story, replay: &Replay, what_if: &WhatIf) -> String {
             "assumes that each brings as much as the {} seen",
             replay.network.map_or(0, |network| network.most)
         ),
+        Change::Network(_) if story.allowed.bytes_per_second.is_some() => format!(
+            "the endpoint allows no more than {} a second",
+            story.allowed.bytes_per_second.map_or(String::new(), bytes)
+        ),
         Change::Workers(n) if story.cores > 0 && n > story.cores => {
             format!("if cores are no limit; there are {}", story.cores)
         }
@@ -151,8 +155,13 @@ fn assumptions(story: &Story, replay: &Replay) -> Markup {
     if waits_of_workers(story).next().is_some() {
         unknown.push("processors that wait for their inputs while they run");
     }
+    let allowed = story
+        .allowed
+        .connections
+        .map(|most| count(most.into(), "connection"));
     html! {
         @if let Some(network) = network { p.soft { (network) } }
+        @if let Some(most) = allowed { p.soft { "The endpoint allows no more than " (most) ", so no more were tried." } }
         @if !unknown.is_empty() {
             p.soft { "The simulator does not know " (unknown.join(" and ")) ", which this run had." }
         }

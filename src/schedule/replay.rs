@@ -36,6 +36,8 @@ pub struct Observed {
     pub settings: Vec<(f64, usize)>,
     /// The number of connections, if it never changed.
     pub connections: Option<usize>,
+    /// The most connections that could have been, where something limits them.
+    pub most_connections: Option<usize>,
     /// Jobs at the same time.
     pub workers: usize,
     /// In which order jobs began.
@@ -101,6 +103,7 @@ impl Replay {
             setup: &setup,
             network: network.as_ref(),
             pinned: observed.connections,
+            most: observed.most_connections.unwrap_or(MOST_CONNECTIONS),
         };
         let mut changes = base.changes(is_large);
         if size > HUGE {
@@ -247,6 +250,7 @@ struct Base<'a> {
     setup: &'a Setup,
     network: Option<&'a Network>,
     pinned: Option<usize>,
+    most: usize,
 }
 
 impl Base<'_> {
@@ -294,7 +298,7 @@ impl Base<'_> {
         }
         numbers.sort_unstable();
         numbers.dedup();
-        numbers.retain(|n| (1..=MOST_CONNECTIONS).contains(n) && Some(*n) != self.pinned);
+        numbers.retain(|n| (1..=self.most).contains(n) && Some(*n) != self.pinned);
         numbers
     }
 

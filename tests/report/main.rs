@@ -8,6 +8,7 @@ mod synthetic;
 use std::path::PathBuf;
 
 use cotec::report::{Story, WaitSpan, page};
+use cotec::store::EndpointProfile;
 use cotec::values::{Fault, FaultCode, JobState};
 use markup::{Element, elements};
 use synthetic::{setup, story, workload};
@@ -80,6 +81,38 @@ fn a_run_that_waits_for_the_network() {
     );
     assert!(charts(&elements) >= 6);
     assert!(page.contains("replayed this run"));
+}
+
+#[test]
+fn what_the_endpoint_does_not_allow_is_not_proposed() {
+    let seen = story(&workload(40, 60, 2.0), &setup(4, 4));
+    let with = |allowed| {
+        let mut story = seen.clone();
+        story.allowed = allowed;
+        checked("allowed", &story).0
+    };
+    let few = with(EndpointProfile {
+        connections: Some(4),
+        ..EndpointProfile::default()
+    });
+    assert!(
+        verdict(&few).contains("; the endpoint allows no more than 4 connections; more workers"),
+        "{}",
+        verdict(&few)
+    );
+    assert!(few.contains(">2 connections<") && !few.contains(">8 connections<"));
+    assert!(few.contains("so no more were tried"));
+    let rate = with(EndpointProfile {
+        bytes_per_second: Some(1_000_000),
+        ..EndpointProfile::default()
+    });
+    assert!(
+        verdict(&rate).contains("; the endpoint allows no more than 1.0 MB a second; "),
+        "{}",
+        verdict(&rate)
+    );
+    let free = with(EndpointProfile::default());
+    assert!(free.contains(">8 connections<") && !free.contains("Endpoint allows"));
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn observed(workload: &Workload, setup: &Setup, pinned: bool) -> Observed {
             .chain(setup.later.iter().copied())
             .collect(),
         connections: pinned.then_some(setup.connections),
+        most_connections: None,
         workers: setup.workers,
         order: setup.order,
     }

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::common::processes::{all_gone, living, none_left, send, table, until};
-use crate::common::run::Sandbox;
+use crate::common::run::{Running, Sandbox};
 use crate::gate::Gate;
 
 /// Three products, of which one has an object of several parts, and a command that notes which
@@ -192,6 +192,59 @@ fn the_trace_of_a_killed_run_tells_what_happened_until_then() {
     gate.open();
 }
 
+/// The recorder of a run of so many processes besides: it alone has no record in the table.
+fn recorder(running: &Running, sandbox: &Sandbox, others: usize) -> i32 {
+    until("the recorder", || {
+        let known: Vec<i32> = table(running)
+            .processes()
+            .unwrap()
+            .iter()
+            .map(|process| process.pid as i32)
+            .collect();
+        let all = living(sandbox);
+        let cotec = all.iter().filter(|(_, line)| line.contains("cotec-coord"));
+        let mut unknown = cotec.map(|(pid, _)| *pid);
+        (known.len() == others)
+            .then(|| unknown.find(|pid| !known.contains(pid)))
+            .flatten()
+    })
+}
+
+#[test]
+fn what_a_recorder_could_not_read_is_said() {
+    let sandbox = Sandbox::new();
+    for n in 0..16_000 {
+        sandbox.object("bucket", &format!("p{}/{n:05}", n / 2000), "x");
+    }
+    sandbox.job_file(
+        "workers = 1\n[products]\nprefix = \"\"\n[[task]]\nname = \"t\"\nlayout = \"objects\"\n\
+         objects = [\"*\"]\nrun = [\"true\"]\noutput = \"\"\n",
+    );
+    let coord = sandbox.coord().serve();
+    let running = coord
+        .args(["--trace", "t.json", "--report", "r.html"])
+        .spawn();
+    let recorder = recorder(&running, &sandbox, 5);
+    send(recorder, Signal::SIGSTOP);
+    // Each object has six events, and the ring holds 65,536.
+    let table = table(&running);
+    until("all jobs", || {
+        (table.count_jobs().unwrap().done == 8).then_some(())
+    });
+    send(recorder, Signal::SIGCONT);
+    let outcome = running.wait();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let said = "events were overwritten before they could be read";
+    let events = events(&sandbox.path("t.json"));
+    let lost = events.iter().find(|e| text(e, "name").ends_with(said));
+    let lost = text(lost.unwrap(), "name").split(' ').next().unwrap();
+    assert!(lost.parse::<u32>().unwrap() > 1000, "{lost}");
+    let page = fs::read_to_string(sandbox.path("r.html")).unwrap();
+    assert!(page.contains("of the run are not known"));
+    assert!(page.contains("what would have made it faster is not known"));
+    none_left(&sandbox);
+}
+
 #[test]
 fn a_recorder_that_dies_does_not_concern_the_run() {
     let sandbox = Sandbox::new();
@@ -204,22 +257,7 @@ fn a_recorder_that_dies_does_not_concern_the_run() {
         ])
         .spawn();
     gate.wait_until_held();
-    // It alone has no record in the table.
-    let recorder = until("the recorder", || {
-        let known: Vec<i32> = table(&running)
-            .processes()
-            .unwrap()
-            .iter()
-            .map(|process| process.pid as i32)
-            .collect();
-        let all = living(&sandbox);
-        let cotec = all.iter().filter(|(_, line)| line.contains("cotec-coord"));
-        let mut others = cotec.map(|(pid, _)| *pid);
-        (known.len() == 5)
-            .then(|| others.find(|pid| !known.contains(pid)))
-            .flatten()
-    });
-    send(recorder, Signal::SIGKILL);
+    send(recorder(&running, &sandbox, 5), Signal::SIGKILL);
     gate.open();
     let outcome = running.wait();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);

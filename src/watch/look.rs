@@ -1,6 +1,7 @@
 //! How a run stands: everything that a person or a script wants to see at a time.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,6 +14,9 @@ use crate::values::{EventKind, Fault, JobState, ObjectState, Role};
 use super::failed::{job_result, why_job_failed};
 use super::find::Found;
 
+/// A look at millions of objects takes a while, and the run has other things to do with the cores:
+/// looking takes at most this part of the time of one.
+const REST: u32 = 100;
 /// How many objects under way, and how many failures, are told one by one.
 const SHOWN: usize = 200;
 
@@ -226,6 +230,8 @@ pub struct Watcher {
     /// Since when each process, by its number, does what it does.
     moved: HashMap<u32, u64>,
     last: Option<(u64, u64)>,
+    /// How long the last look took.
+    took: Duration,
 }
 
 impl Watcher {
@@ -245,6 +251,7 @@ impl Watcher {
             begun: HashMap::new(),
             moved: HashMap::new(),
             last: None,
+            took: Duration::ZERO,
         })
     }
 
@@ -254,8 +261,27 @@ impl Watcher {
     /// # Errors
     /// The table is damaged.
     pub fn look(&mut self) -> Result<Look, TableError> {
-        self.read_events()?;
         let now = now_ns();
+        let look = self.look_at(now);
+        self.took = Duration::from_nanos(now_ns().saturating_sub(now));
+        look
+    }
+
+    /// How long to wait before the next look, at least `least`.
+    pub fn rest(&self, least: Duration) -> Duration {
+        least.max(self.took * REST)
+    }
+
+    /// Whether the run has ended or its coordinator was killed; this costs next to nothing.
+    ///
+    /// # Errors
+    /// The table is damaged.
+    pub fn is_over(&self) -> Result<bool, TableError> {
+        Ok(matches!(self.phase()?, "ended" | "killed"))
+    }
+
+    fn look_at(&mut self, now: u64) -> Result<Look, TableError> {
+        self.read_events()?;
         let mut look = Look {
             schema: 1,
             pid: self.pid,

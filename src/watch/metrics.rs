@@ -19,9 +19,6 @@ use super::look::{EndpointLook, Look, Watcher};
 
 /// A look younger than this is shown again.
 const FRESH: Duration = Duration::from_millis(500);
-/// So many times as long as a look has taken, it is shown again: looking takes at most this part
-/// of the time of one core.
-const REST: u32 = 50;
 /// Upper bounds of the histogram of jobs, in seconds.
 const BOUNDS: [f64; 12] = [
     0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0,
@@ -77,7 +74,7 @@ impl Metrics {
             self.durations.update(self.watcher.table())?;
             let took = now.elapsed();
             let text = self.page(&look, took);
-            let until = now + took + FRESH.max(took * REST);
+            let until = Instant::now() + self.watcher.rest(FRESH);
             self.last = Some((text, until));
         }
         Ok(self.last.as_ref().map_or("", |(text, _)| text))

@@ -8,7 +8,7 @@ use crossterm::event::{self, Event, KeyEventKind};
 
 use super::app::App;
 use super::draw::draw;
-use super::{EVERY, code, is_over, pause, text};
+use super::{EVERY, code, is_over, text};
 
 /// Shows the run until a key ends the view, and how it ended when the run is over. The terminal is
 /// as before afterwards.
@@ -29,13 +29,14 @@ fn show(
     watcher: &mut Watcher,
     app: &mut App,
 ) -> Result<(), TableError> {
-    let (mut looked, mut every) = (Instant::now(), EVERY);
+    let mut next = Instant::now() + watcher.rest(EVERY);
     loop {
         // A terminal that is gone needs no picture.
         if terminal.draw(|frame| draw(frame, app)).is_err() {
             return Ok(());
         }
-        match event::poll(every.saturating_sub(looked.elapsed())) {
+        let left = next.saturating_duration_since(Instant::now());
+        match event::poll(left.min(EVERY)) {
             Ok(true) => match event::read() {
                 Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => {
                     if !app.key(key) {
@@ -48,10 +49,9 @@ fn show(
             Ok(false) => {}
             Err(_) => return Ok(()),
         }
-        if looked.elapsed() >= every {
-            looked = Instant::now();
+        if Instant::now() >= next || watcher.is_over()? {
             app.see(watcher.look()?);
-            every = pause(looked.elapsed());
+            next = Instant::now() + watcher.rest(EVERY);
             if is_over(&app.look) {
                 return Ok(());
             }

@@ -16,9 +16,6 @@ use crate::Cli;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_millis(500);
-/// How many times longer than a look the pause after it is at least: millions of objects take a
-/// while to be looked at, and the run has other things to do with the memory.
-const REST: u32 = 30;
 
 /// Which run, and how it is shown.
 #[derive(Debug, clap::Args)]
@@ -110,13 +107,11 @@ fn record(look: &Look) -> String {
 /// A record now and then until the run is over.
 fn records(mut watcher: Watcher) -> Result<u8, TableError> {
     loop {
-        let begun = Instant::now();
         let look = watcher.look()?;
-        let every = pause(begun.elapsed());
         if !say_on(&record(&look)) || is_over(&look) {
             return Ok(code(&look));
         }
-        std::thread::sleep(every);
+        pause(&watcher)?;
     }
 }
 
@@ -126,20 +121,24 @@ fn lines(mut watcher: Watcher) -> Result<u8, TableError> {
     if !say_on(&text::lines(&look)) {
         return Ok(code(&look));
     }
-    let mut every = EVERY;
     while !is_over(&look) {
-        std::thread::sleep(every);
-        let begun = Instant::now();
+        pause(&watcher)?;
         look = watcher.look()?;
-        every = pause(begun.elapsed());
     }
     say(&text::lines(&look));
     Ok(code(&look))
 }
 
-/// How long it does nothing after a look that took so long.
-fn pause(look: Duration) -> Duration {
-    EVERY.max(look * REST)
+/// Waits until it is time for the next look, or the run is over.
+fn pause(watcher: &Watcher) -> Result<(), TableError> {
+    let until = Instant::now() + watcher.rest(EVERY);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || watcher.is_over()? {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(EVERY));
+    }
 }
 
 fn is_over(look: &Look) -> bool {

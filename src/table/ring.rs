@@ -127,6 +127,9 @@ impl Table {
 #[derive(Debug, Default)]
 pub struct EventReader {
     next: u64,
+    /// How far the tickets had come at the last look. Writers change that word all the time, so
+    /// it is looked at again only when all before it was read.
+    head: u64,
     lost: u64,
     /// Since when the next record is awaited, and how far the tickets had come then.
     stuck: Option<(u64, u64)>,
@@ -145,13 +148,15 @@ impl EventReader {
         let mem = &table.mem;
         let events = u64::from(mem.layout.limits.events);
         loop {
-            let head = mem.word(header::EVENTS_HEAD)?.load(Ordering::Acquire);
-            if self.next >= head {
+            if self.next >= self.head {
+                self.head = mem.word(header::EVENTS_HEAD)?.load(Ordering::Acquire);
+            }
+            if self.next >= self.head {
                 return Ok(None);
             }
-            if head - self.next > events {
-                self.lost += head - self.next - events;
-                self.next = head - events;
+            if self.head - self.next > events {
+                self.lost += self.head - self.next - events;
+                self.next = self.head - events;
             }
             let base = table.event_at(self.next);
             let stamp = mem.word(base)?.load(Ordering::Acquire);
@@ -171,16 +176,15 @@ impl EventReader {
                     Some(event) if whole => return Ok(Some(event)),
                     _ => self.lost += 1,
                 }
-            } else if ticket > self.next + 1 {
-                // Overwritten while we looked; the next turn counts it.
-                self.lost += 1;
-                self.next += 1;
-            } else if self.is_hopeless(head) {
-                self.lost += 1;
-                self.next += 1;
-            } else {
+                continue;
+            }
+            self.head = mem.word(header::EVENTS_HEAD)?.load(Ordering::Acquire);
+            // Overwritten since we looked (the next turn counts what else was), or never finished.
+            if ticket <= self.next + 1 && !self.is_hopeless(self.head) {
                 return Ok(None);
             }
+            self.lost += 1;
+            self.next += 1;
         }
     }
 

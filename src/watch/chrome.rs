@@ -1,6 +1,5 @@
 //! The Chrome trace format: one event a line, in an array that may lack its end.
 
-use std::fmt::Display;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -26,69 +25,91 @@ pub(super) struct Span<'a> {
 /// Writes events.
 pub(super) struct Chrome<W> {
     out: W,
+    /// The event that is being put together.
+    line: Vec<u8>,
     begun: bool,
-}
-
-/// A time as the format has it: microseconds.
-struct Micros(u64);
-
-impl Display for Micros {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
-    }
 }
 
 impl<W: Write> Chrome<W> {
     pub fn new(out: W) -> Chrome<W> {
-        Chrome { out, begun: false }
+        Chrome {
+            out,
+            line: Vec::with_capacity(1024),
+            begun: false,
+        }
     }
 
-    fn begin(&mut self, ph: char, track: Track) -> io::Result<()> {
-        let before = match self.begun {
-            true => ",\n",
-            false => "[\n",
+    fn begin(&mut self, ph: u8, track: Track) {
+        let before: &[u8] = match self.begun {
+            true => b",\n{\"ph\":\"",
+            false => b"[\n{\"ph\":\"",
         };
         self.begun = true;
-        let Track { pid, tid } = track;
-        write!(
-            self.out,
-            "{before}{{\"ph\":\"{ph}\",\"pid\":{pid},\"tid\":{tid}"
-        )
+        self.line.clear();
+        self.line.extend_from_slice(before);
+        self.line.push(ph);
+        self.raw("\",\"pid\":");
+        self.number(track.pid.into());
+        self.raw(",\"tid\":");
+        self.number(track.tid.into());
     }
 
-    fn text(&mut self, field: &str, text: &str) -> io::Result<()> {
-        write!(self.out, ",\"{field}\":")?;
-        serde_json::to_writer(&mut self.out, text)?;
+    /// JSON that needs no escapes.
+    fn raw(&mut self, text: &str) {
+        self.line.extend_from_slice(text.as_bytes());
+    }
+
+    fn number(&mut self, number: u64) {
+        let mut digits = itoa::Buffer::new();
+        self.raw(digits.format(number));
+    }
+
+    /// A time as the format has it: microseconds.
+    fn time(&mut self, field: &str, nanoseconds: u64) {
+        self.raw(field);
+        self.number(nanoseconds / 1000);
+        let below = (nanoseconds % 1000) as u16;
+        let digits = [below / 100, below / 10 % 10, below % 10].map(|digit| b'0' + digit as u8);
+        self.line.push(b'.');
+        self.line.extend_from_slice(&digits);
+    }
+
+    fn name(&mut self, text: &str) -> io::Result<()> {
+        self.raw(",\"name\":");
+        serde_json::to_writer(&mut self.line, text)?;
         Ok(())
     }
 
     fn args(&mut self, args: &impl Serialize) -> io::Result<()> {
-        self.out.write_all(b",\"args\":")?;
-        serde_json::to_writer(&mut self.out, args)?;
-        self.out.write_all(b"}")
+        self.raw(",\"args\":");
+        serde_json::to_writer(&mut self.line, args)?;
+        self.end_line()
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
+        self.line.push(b'}');
+        self.out.write_all(&self.line)
     }
 
     /// A span; `args` are shown with it.
     pub fn span(&mut self, track: Track, span: &Span<'_>, args: &impl Serialize) -> io::Result<()> {
-        self.begin('X', track)?;
-        let length = span.ended.saturating_sub(span.begun);
-        write!(
-            self.out,
-            ",\"ts\":{},\"dur\":{},\"cat\":\"{}\"",
-            Micros(span.begun),
-            Micros(length),
-            span.kind
-        )?;
-        self.text("name", span.name)?;
+        self.begin(b'X', track);
+        self.time(",\"ts\":", span.begun);
+        self.time(",\"dur\":", span.ended.saturating_sub(span.begun));
+        self.raw(",\"cat\":\"");
+        self.raw(span.kind);
+        self.raw("\"");
+        self.name(span.name)?;
         self.args(args)
     }
 
     /// Something without a length.
     pub fn instant(&mut self, track: Track, at: u64, name: &str) -> io::Result<()> {
-        self.begin('i', track)?;
-        write!(self.out, ",\"ts\":{},\"s\":\"p\"", Micros(at))?;
-        self.text("name", name)?;
-        self.out.write_all(b"}")
+        self.begin(b'i', track);
+        self.time(",\"ts\":", at);
+        self.raw(",\"s\":\"p\"");
+        self.name(name)?;
+        self.end_line()
     }
 
     /// An arrow from one span to another; each end lies within its span.
@@ -99,15 +120,14 @@ impl<W: Write> Chrome<W> {
         from: (Track, u64),
         to: (Track, u64),
     ) -> io::Result<()> {
-        for (ph, (track, at), bind) in [('s', from, ""), ('f', to, ",\"bp\":\"e\"")] {
-            self.begin(ph, track)?;
-            write!(
-                self.out,
-                ",\"ts\":{},\"cat\":\"input\",\"id\":{id}{bind}",
-                Micros(at)
-            )?;
-            self.text("name", name)?;
-            self.out.write_all(b"}")?;
+        for (ph, (track, at), bind) in [(b's', from, ""), (b'f', to, ",\"bp\":\"e\"")] {
+            self.begin(ph, track);
+            self.time(",\"ts\":", at);
+            self.raw(",\"cat\":\"input\",\"id\":");
+            self.number(id);
+            self.raw(bind);
+            self.name(name)?;
+            self.end_line()?;
         }
         Ok(())
     }
@@ -120,9 +140,9 @@ impl<W: Write> Chrome<W> {
         name: &str,
         values: &impl Serialize,
     ) -> io::Result<()> {
-        self.begin('C', Track { pid, tid: 0 })?;
-        write!(self.out, ",\"ts\":{}", Micros(at))?;
-        self.text("name", name)?;
+        self.begin(b'C', Track { pid, tid: 0 });
+        self.time(",\"ts\":", at);
+        self.name(name)?;
         self.args(values)
     }
 
@@ -140,14 +160,14 @@ impl<W: Write> Chrome<W> {
     }
 
     fn named(&mut self, track: Track, what: &'static str, name: &str) -> io::Result<()> {
-        self.begin('M', track)?;
-        self.text("name", what)?;
+        self.begin(b'M', track);
+        self.name(what)?;
         self.args(&serde_json::json!({ "name": name }))
     }
 
     fn placed(&mut self, track: Track, what: &'static str, place: u32) -> io::Result<()> {
-        self.begin('M', track)?;
-        self.text("name", what)?;
+        self.begin(b'M', track);
+        self.name(what)?;
         self.args(&serde_json::json!({ "sort_index": place }))
     }
 

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::json;
@@ -73,13 +74,15 @@ pub(super) struct Trace<W> {
     chrome: Chrome<W>,
     begun_ns: u64,
     /// The pid and the role of each process, by its number.
-    processes: HashMap<u16, (u32, Role)>,
+    processes: Vec<Option<(u32, Role)>>,
     /// Since when a worker has nothing to do.
     idle: HashMap<u16, u64>,
     lines: Vec<Track>,
     parts: HashMap<Track, PartUnderWay>,
     object_lanes: HashMap<u32, Lanes>,
     objects: HashMap<u32, (u32, Begun)>,
+    /// The key that was asked for last, and its slot: several spans of an object end together.
+    key: Option<(u32, Rc<str>)>,
     /// Where each object's span ended, by its slot.
     landed: Vec<Option<Begun>>,
     /// When each job was registered.
@@ -101,10 +104,6 @@ fn at<T: Clone + Default>(all: &mut Vec<T>, index: u32) -> &mut T {
     &mut all[index]
 }
 
-fn key_of(table: &Table, slot: u32) -> String {
-    (table.key(SlotId(slot))).unwrap_or_else(|_| format!("object {slot}"))
-}
-
 fn job_of(table: &Table, job: u32) -> String {
     (table.job_name(JobId(job))).unwrap_or_else(|_| format!("job {job}"))
 }
@@ -119,12 +118,13 @@ impl<W: Write> Trace<W> {
         Trace {
             chrome: Chrome::new(out),
             begun_ns,
-            processes: HashMap::new(),
+            processes: Vec::new(),
             idle: HashMap::new(),
             lines: Vec::new(),
             parts: HashMap::new(),
             object_lanes: HashMap::new(),
             objects: HashMap::new(),
+            key: None,
             landed: Vec::new(),
             registered: Vec::new(),
             running: HashMap::new(),
@@ -199,7 +199,7 @@ impl<W: Write> Trace<W> {
             }
             EventKind::Retry => {
                 let why = Fault::from_bits(value as u32).map_or(String::new(), |f| f.to_string());
-                let text = format!("tried again: {}: {why}", key_of(table, id));
+                let text = format!("tried again: {}: {why}", self.key_of(table, id));
                 self.chrome.instant(by, now, &text)
             }
             EventKind::PartBegun => self.part_begun(by.pid, id, line_of(value).0, now),
@@ -256,7 +256,7 @@ impl<W: Write> Trace<W> {
             begun,
             ended,
         };
-        let key = key_of(table, slot);
+        let key = self.key_of(table, slot);
         let args = Args {
             key: Some(&key),
             ..Args::default()
@@ -266,9 +266,9 @@ impl<W: Write> Trace<W> {
 
     /// The track of a process; whoever joined before its event could be read is looked up.
     fn track_of(&mut self, table: &Table, process: u16) -> io::Result<Track> {
-        let known = self.processes.get(&process).map(|(pid, _)| *pid);
+        let known = self.processes.get(usize::from(process)).copied().flatten();
         let pid = match known {
-            Some(pid) => pid,
+            Some((pid, _)) => pid,
             None => {
                 let all = table.processes().unwrap_or_default();
                 let found = all.iter().find(|p| p.owner.index() == u32::from(process));
@@ -280,8 +280,20 @@ impl<W: Write> Trace<W> {
         Ok(Track { pid, tid: pid })
     }
 
+    fn key_of(&mut self, table: &Table, slot: u32) -> Rc<str> {
+        if let Some((known, key)) = &self.key
+            && *known == slot
+        {
+            return Rc::clone(key);
+        }
+        let key = (table.key(SlotId(slot))).unwrap_or_else(|_| format!("object {slot}"));
+        let key: Rc<str> = key.into();
+        self.key = Some((slot, Rc::clone(&key)));
+        key
+    }
+
     fn introduce(&mut self, process: u16, pid: u32, role: Role) -> io::Result<()> {
-        self.processes.insert(process, (pid, role));
+        *at(&mut self.processes, process.into()) = Some((pid, role));
         let name = format!("{} {process}", role.name());
         let place = match role {
             Role::Coordinator => 0,
@@ -335,7 +347,7 @@ impl<W: Write> Trace<W> {
             track: begun.track,
         };
         *at(&mut self.landed, slot) = Some(ended);
-        let key = key_of(table, slot);
+        let key = self.key_of(table, slot);
         let args = Args {
             key: Some(&key),
             size: Some(table.size(SlotId(slot)).unwrap_or(0)),
@@ -373,7 +385,7 @@ impl<W: Write> Trace<W> {
         let Some(part) = self.parts.remove(&track) else {
             return Ok(());
         };
-        let key = key_of(table, part.slot);
+        let key = self.key_of(table, part.slot);
         let span = Span {
             name: short(&key),
             kind: "part",
@@ -514,7 +526,7 @@ impl<W: Write> Trace<W> {
     pub fn look(&mut self, tally: &Tally, at_ns: u64, per_second: f64) -> io::Result<()> {
         let now = at_ns.saturating_sub(self.begun_ns);
         let pid = std::process::id();
-        let pid = (self.processes.values())
+        let pid = (self.processes.iter().flatten())
             .find(|(_, role)| *role == Role::Coordinator)
             .map_or(pid, |(pid, _)| *pid);
         let jobs = json!({

@@ -210,6 +210,16 @@ fn recorder(running: &Running, sandbox: &Sandbox, others: usize) -> i32 {
     })
 }
 
+/// A run with trace and report, whose requests for what has `held` in its name wait at the gate.
+fn recorded_and_held(sandbox: &Sandbox, held: &str) -> (Gate, Running) {
+    let gate = Gate::new(&sandbox.path("served"), &[held]);
+    let coord = gate.use_by(sandbox.coord());
+    let files = ["--trace", "t.json", "--report", "r.html"];
+    let running = coord.args(["--bucket", "bucket"]).args(files).spawn();
+    gate.wait_until_held();
+    (gate, running)
+}
+
 #[test]
 fn what_a_recorder_could_not_read_is_said() {
     let sandbox = Sandbox::new();
@@ -221,14 +231,7 @@ fn what_a_recorder_could_not_read_is_said() {
          objects = [\"*\"]\nrun = [\"true\"]\noutput = \"\"\n",
     );
     // No object comes before the recorder is stopped.
-    let gate = Gate::new(&sandbox.path("served"), &["/o"]);
-    let coord = gate.use_by(sandbox.coord());
-    let running = coord
-        .args([
-            "--bucket", "bucket", "--trace", "t.json", "--report", "r.html",
-        ])
-        .spawn();
-    gate.wait_until_held();
+    let (gate, running) = recorded_and_held(&sandbox, "/o");
     let recorder = recorder(&running, &sandbox, 4);
     send(recorder, Signal::SIGSTOP);
     // From then on each object has four events at least, and the ring holds 65,536.
@@ -255,14 +258,7 @@ fn what_a_recorder_could_not_read_is_said() {
 fn a_recorder_that_dies_does_not_concern_the_run() {
     let sandbox = Sandbox::new();
     three_products(&sandbox);
-    let gate = Gate::new(&sandbox.path("served"), &["p3/B08"]);
-    let coord = gate.use_by(sandbox.coord());
-    let running = coord
-        .args([
-            "--bucket", "bucket", "--trace", "t.json", "--report", "r.html",
-        ])
-        .spawn();
-    gate.wait_until_held();
+    let (gate, running) = recorded_and_held(&sandbox, "p3/B08");
     send(recorder(&running, &sandbox, 5), Signal::SIGKILL);
     gate.open();
     let outcome = running.wait();

@@ -1,6 +1,6 @@
-//! What is put into the ring only where somebody records a run in detail: parts, waits, commands, and who
-//! the processes are. A handle knows whether that is so since it was made, so that where nobody
-//! records, this costs no look at the table.
+//! What is put into the ring only where somebody records a run in detail: parts, waits, commands,
+//! and who the processes are. A handle knows whether that is so since it was made, so that where
+//! nobody records, this costs no look at the table.
 
 use crate::sys::clock::now_ns;
 use crate::sys::proc;

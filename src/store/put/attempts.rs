@@ -29,8 +29,8 @@ pub(super) enum Stoppable {
 }
 
 impl Inner {
-    /// Makes a request of this kind, again and again where that may help. Pauses that the store wants, or that
-    /// a broken connection suggests, are made by all uploads.
+    /// Makes a request of this kind, again and again where that may help. Pauses that the store
+    /// wants, or that a broken connection suggests, are made by all uploads.
     pub async fn tried<T, F>(
         &self,
         place: &str,

@@ -20,7 +20,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use super::error::local;
-use super::{Algorithm, ErrorKind, S3Store, StoreError, state};
+use super::{Algorithm, S3Store, StoreError, state};
 use piece::Piece;
 
 /// Requests at a time unless told otherwise.
@@ -202,12 +202,11 @@ impl Stamp {
     /// What an upload failed of. A file that changes ends early while it is read, or the store
     /// finds other bytes than were summed up, which looks as if the network had changed them.
     async fn cause(self, file: &Path, error: StoreError) -> StoreError {
-        if matches!(error.kind(), ErrorKind::Local | ErrorKind::Unreachable)
-            && !matches!(error, StoreError::Stopped { .. })
-        {
-            self.check(file).await.err().unwrap_or(error)
-        } else {
-            error
+        match error {
+            StoreError::Local { .. } | StoreError::Unreachable { .. } => {
+                self.check(file).await.err().unwrap_or(error)
+            }
+            error => error,
         }
     }
 }
